@@ -1,0 +1,15 @@
+"""Fixtures that several layers of tests share."""
+
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    folder = PROJECT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real recordings (shared/data beside the project) are not here")
+    return folder

@@ -1,0 +1,1 @@
+"""Sound files: reading, writing, sub-sampling and noise reduction."""

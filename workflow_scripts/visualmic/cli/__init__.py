@@ -1,0 +1,1 @@
+"""The visualmic command: a thin shell over the library."""

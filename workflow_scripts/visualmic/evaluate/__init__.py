@@ -1,0 +1,1 @@
+"""Scores of a recovered sound against its reference."""

@@ -1,0 +1,1 @@
+"""Local motion measured from frames, and its combination into one sound."""

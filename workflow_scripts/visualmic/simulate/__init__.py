@@ -1,0 +1,1 @@
+"""Physically simulated recordings with known sound and known displacement."""
