@@ -32,6 +32,7 @@ help: ## List the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1	/' | expand -t 18
 
 setup: $(STAMP) ## Install everything into .venv/ (again only when the lock or pyproject.toml changed)
+	@:
 
 # The stamp is written last. A set-up that was cut off leaves $(STARTED) behind, and the next one
 # begins with an empty environment, because a half-written package looks installed.
@@ -66,7 +67,8 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/uv pip install $$quiet --python $(BIN)/python \
 		--no-deps --no-build-isolation --editable .; \
 	touch $(STAMP); \
-	rm -f $(STARTED)
+	rm -f $(STARTED); \
+	echo "Ready: $(BIN)/visualmic and $(BIN)/snakemake"
 
 demo: setup ## Simulate films, recover their sounds, write the report
 	@$(WITH_PATH) $(BIN)/snakemake --cores $(CORES)
@@ -104,7 +106,7 @@ envs: setup ## Write envs/*.yaml from requirements.lock
 clean: ## Remove caches and everything the workflow made
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis .snakemake benchmarks/results
 	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} + 2>/dev/null || true
-	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -path ./$(VENV) -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## Remove the environment as well
 	rm -rf $(VENV)
