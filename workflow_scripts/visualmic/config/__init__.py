@@ -1,0 +1,1 @@
+"""Settings and the recordings table: reading them, and saying clearly what is wrong with them."""
