@@ -7,7 +7,6 @@ BT.601, :math:`Y = 0.299 R + 0.587 G + 0.114 B`. Rotation is honoured, then the 
 
 import os
 import re
-import subprocess
 import warnings
 from collections.abc import Iterator, Sequence
 
@@ -124,10 +123,12 @@ class FilmFrames:
                     yield luma[:frames]
                 if filled < len(buffer):
                     break
-            self._check_end(process, runner.complaints(runner.read_log(errors)), done)
+            status = process.wait()
+            said = runner.complaints(runner.read_log(errors))
+            # Stamps rounded to equal ticks offend the muxer, which writes every frame all the same.
+            self._check_end(status, [line for line in said if "to muxer" not in line], done)
 
-    def _check_end(self, process: subprocess.Popen[bytes], said: list[str], done: int) -> None:
-        status = process.wait()
+    def _check_end(self, status: int, said: list[str], done: int) -> None:
         reason = f" ({said[0]})" if said else ""
         if done < self.info.frames or status != 0:
             raise VisualMicError(
@@ -177,8 +178,7 @@ class FilmFrames:
         depth = int((planar or gray or [""] * 2)[1] or 8)
         if depth > 8:
             steps.append(f"format=gray{depth}le")
-        # Stamps rounded to equal ticks would make the muxer complain: number the frames instead.
-        return [*steps, "setpts=N"], depth
+        return steps or ["null"], depth
 
     def _crop_filter(self) -> list[str]:
         x, y, width, height = self.crop

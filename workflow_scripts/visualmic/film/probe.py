@@ -67,7 +67,8 @@ class FilmInfo:
     capture_fps_source : str
         Where `capture_fps` comes from: ``option``, ``tags`` or ``container``.
     keyframe_interval : int or None
-        Frames from one key frame to the next where that is regular, else None.
+        Frames from one key frame to the next where three quarters of the intervals agree, else
+        None.
     warnings : tuple of str
         What the user should know about the film.
     start_s : float
@@ -76,6 +77,8 @@ class FilmInfo:
         Container time that the sound track lasts, in seconds.
     time_s : ndarray, float64, (T,)
         Real time of every frame since the first, in seconds.
+    keyframes : ndarray, int64, (K,)
+        Indices of the key frames: codecs leave a jump in every channel there.
     """
 
     path: str
@@ -98,10 +101,14 @@ class FilmInfo:
     time_s: NDArray[np.float64] = field(
         default_factory=lambda: np.zeros(0), repr=False, compare=False
     )
+    keyframes: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(0, np.int64), repr=False, compare=False
+    )
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything but the times of the frames, ready for JSON."""
-        facts = {name: value for name, value in asdict(self).items() if name != "time_s"}
+        """Everything but the arrays, ready for JSON."""
+        arrays = ("time_s", "keyframes")
+        facts = {name: value for name, value in asdict(self).items() if name not in arrays}
         facts["warnings"] = list(self.warnings)
         return facts
 
@@ -181,6 +188,8 @@ def probe_film(path: str | os.PathLike[str], fps: float | None = None) -> FilmIn
     time_s = timing.elapsed_s * (timing.fps / capture_fps)
     if not timing.variable:
         time_s = np.arange(packets.stamps.size) / capture_fps
+    shown = np.argsort(packets.stamps, kind="stable")
+    keyframes = np.flatnonzero(packets.flags[shown] & _KEY)
     upright = round(header.rotation / 90) % 2 == 0
     return FilmInfo(
         path=os.fspath(path),
@@ -196,11 +205,12 @@ def probe_film(path: str | os.PathLike[str], fps: float | None = None) -> FilmIn
         pixel_format=header.pixel_format,
         audio_rate=header.audio_rate,
         capture_fps_source=source,
-        keyframe_interval=_keyframe_interval(packets),
+        keyframe_interval=_keyframe_interval(keyframes),
         warnings=notes,
         start_s=timing.start_s,
         audio_duration_s=packets.sound_s if header.audio_rate else None,
         time_s=time_s,
+        keyframes=keyframes,
     )
 
 
@@ -347,12 +357,13 @@ def _timing(packets: _Packets, header: _Header) -> FrameTiming:
     return fit_timing(np.sort(stamps), packets.tick_s, header.fps)
 
 
-def _keyframe_interval(packets: _Packets) -> int | None:
-    order = np.argsort(packets.stamps, kind="stable")
-    gaps = np.diff(np.flatnonzero(packets.flags[order] & _KEY))
-    if gaps.size and np.all(gaps == gaps[0]):
-        return int(gaps[0])
-    return None
+def _keyframe_interval(keyframes: NDArray[np.int64]) -> int | None:
+    gaps = np.diff(keyframes)
+    if gaps.size == 0:
+        return None
+    lengths, counts = np.unique(gaps, return_counts=True)
+    commonest = int(np.argmax(counts))
+    return int(lengths[commonest]) if counts[commonest] >= 0.75 * gaps.size else None
 
 
 def _notes(
