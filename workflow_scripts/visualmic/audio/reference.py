@@ -9,8 +9,7 @@ import csv
 import math
 import os
 import warnings
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,16 @@ from visualmic.audio.wav import read_audio, write_wav
 from visualmic.errors import VisualMicError, VisualMicWarning
 from visualmic.film import ffmpeg as runner
 from visualmic.film.probe import FilmInfo, probe_film
+from visualmic.film.timing import uniform_time
 
 SAMPLED_COLUMNS = ("recording", "frame", "time_s", "amplitude")
 """Columns of SampledData.csv."""
 
-TOLERANCE_S = 0.05
+TOLERANCE_S = 0.1
 """How much earlier than the film a reference may end: sound tracks end at a packet's border."""
 
 _STOP_DB = 80.0
+_SILENCE = 1e-3
 _INTERPOLATION_TAPS = 32
 
 
@@ -133,44 +134,35 @@ def film_sound(path: str | os.PathLike[str], info: FilmInfo) -> tuple[NDArray[np
 
 
 def extract_reference(
+    sound: str | os.PathLike[str],
     out_wav: str | os.PathLike[str],
-    film: str | os.PathLike[str],
-    reference: str | os.PathLike[str] = "film",
-    info: FilmInfo | None = None,
-) -> tuple[NDArray[np.float64], float]:
+    own_track: bool = False,
+    fps: float | None = None,
+) -> None:
     """Write the reference sound of a recording as a mono WAV, at the level it came with.
 
     Parameters
     ----------
+    sound : path
+        A sound file, or the film itself with `own_track`.
     out_wav : path
         The WAV to make.
-    film : path
-        The film of the recording.
-    reference : path
-        A sound file, or ``film`` for the film's own track.
-    info : FilmInfo, optional
-        What :func:`visualmic.film.probe.probe_film` said, when it has been asked already.
-
-    Returns
-    -------
-    samples : ndarray, float64, (N,)
-        The sound; full scale is 1.
-    rate : float
-        Samples per second in hertz.
+    own_track : bool
+        `sound` is the film of the recording: take its track from the first frame on, in real
+        time, as :func:`film_sound` does.
+    fps : float, optional
+        Frames per second at which the film was taken, in hertz; only used with `own_track`.
 
     Raises
     ------
     VisualMicError
-        If there is no such file or no sound in it.
+        If there is no such file, no sound in it, or the WAV cannot be written.
     """
-    sound: NDArray[np.float64]
-    rate: float
-    if os.fspath(reference) == "film":
-        sound, rate = film_sound(film, info if info is not None else probe_film(film))
+    if own_track:
+        samples, rate = film_sound(sound, probe_film(sound, fps))
     else:
-        sound, rate = read_audio(reference)
-    write_wav(out_wav, sound, rate, normalise=False)
-    return sound, rate
+        samples, rate = read_audio(sound)
+    write_wav(out_wav, samples, rate, normalise=False)
 
 
 def subsample_to_frames(
@@ -206,7 +198,8 @@ def subsample_to_frames(
     Returns
     -------
     ndarray, float64, (T,)
-        Without its mean, and with 1 as the greatest absolute value (all zero for silence).
+        Without its mean, and with 1 as the greatest absolute value (all zero for silence,
+        which is 60 dB below the sound's peak).
 
     Raises
     ------
@@ -216,6 +209,7 @@ def subsample_to_frames(
     sound = np.asarray(audio, dtype=np.float64)
     frames_s = np.asarray(time_s, dtype=np.float64) + offset_s
     _require_cover(sound.size / rate, frames_s, offset_s, name)
+    loudest = float(np.max(np.abs(sound)))
     fps = (frames_s.size - 1) / (frames_s[-1] - frames_s[0]) if frames_s.size > 1 else rate
     position = frames_s * rate
     if fps < rate:
@@ -223,7 +217,10 @@ def subsample_to_frames(
     samples = _read_between(sound, position)
     samples -= samples.mean()
     peak = float(np.max(np.abs(samples)))
-    return samples / peak if peak > 1e-12 else np.zeros_like(samples)
+    # What the filter's stop band leaves of sounds above the frame rate is not worth full scale.
+    if peak <= _SILENCE * loudest:
+        return np.zeros_like(samples)
+    return samples / peak
 
 
 def _require_cover(
@@ -266,10 +263,46 @@ def _read_between(sound: NDArray[np.float64], position: NDArray[np.float64]) -> 
     return values
 
 
+def write_subsampled(
+    recording: str,
+    samples: ArrayLike,
+    time_s: ArrayLike,
+    fps: float,
+    out_csv: str | os.PathLike[str],
+    out_wav: str | os.PathLike[str],
+) -> None:
+    """Write what :func:`subsample_to_frames` gave: rows of SampledData.csv, and a WAV.
+
+    Parameters
+    ----------
+    recording : str
+        Name of the recording, for the rows.
+    samples : array_like, (T,)
+        One sample a frame, in [-1, 1].
+    time_s : array_like, (T,)
+        Time of each frame since the first, in seconds.
+    fps : float
+        Capture rate in hertz: the rate of the WAV.
+    out_csv, out_wav : path
+        The files to make. Where the times are uneven the WAV holds the samples at even times.
+
+    Raises
+    ------
+    VisualMicError
+        If a file cannot be written.
+    """
+    amplitudes = np.asarray(samples, dtype=np.float64)
+    times = np.asarray(time_s, dtype=np.float64)
+    write_table(out_csv, SAMPLED_COLUMNS, sampled_rows(recording, times, amplitudes))
+    if np.max(np.abs(times - times[0] - np.arange(times.size) / fps), initial=0.0) > 0.01 / fps:
+        amplitudes, _ = uniform_time(amplitudes, times, fps)
+    write_wav(out_wav, amplitudes, fps, normalise=False)
+
+
 def sampled_rows(
-    recording: str, time_s: Sequence[float] | NDArray[np.float64], samples: NDArray[np.float64]
-) -> Iterable[tuple[str, int, str, str]]:
-    """Rows of SampledData.csv of one recording, in the order of `SAMPLED_COLUMNS`."""
+    recording: str, time_s: NDArray[np.float64], samples: NDArray[np.float64]
+) -> Iterator[tuple[str, int, str, str]]:
+    """Yield the rows of one recording in SampledData.csv, in the order of `SAMPLED_COLUMNS`."""
     for frame, (time, amplitude) in enumerate(zip(time_s, samples, strict=True)):
         yield recording, frame, f"{time:.9g}", f"{amplitude:.9g}"
 
@@ -287,8 +320,13 @@ def write_table(
         Names of the columns.
     rows : iterable of sequence
         The rows.
+
+    Raises
+    ------
+    VisualMicError
+        If the file cannot be written.
     """
-    with atomic_path(path) as temporary, Path(temporary).open("w", newline="") as stream:
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)

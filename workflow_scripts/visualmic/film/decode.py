@@ -81,6 +81,8 @@ class FilmFrames:
         _, _, self.width, self.height = self.crop
         self.capture_fps = self.info.capture_fps
         self.frame_count: int | None = self.info.frames
+        self.variable_frame_rate = self.info.variable_frame_rate
+        self.keyframes = self.info.keyframes
         self._threads = threads
 
     def time_s(self) -> NDArray[np.float64]:
