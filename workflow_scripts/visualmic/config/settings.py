@@ -110,7 +110,8 @@ def source_of(
     for source in reversed(sources):
         found = _at(source.content, path)
         if found is not _MISSING:
-            if found == value or value is _MISSING or isinstance(value, Mapping):
+            # Compared as text, for a number that is none is not equal to itself.
+            if repr(found) == repr(value) or value is _MISSING or isinstance(value, Mapping):
                 return source
             return None
     return None if value is not _MISSING else sources[0] if sources else None

@@ -54,8 +54,7 @@ def faults(document: Any, schema: Schema) -> Iterator[tuple[tuple[Key, ...], str
         elif error.validator == "required":
             for key in error.schema["required"]:
                 if key not in error.instance:
-                    wanted = allowed(error.schema["properties"][key])
-                    yield (*path, key), f"is missing; it must be {wanted}"
+                    yield (*path, key), "is missing; add it"
         else:
             yield path, f"is {shown(error.instance)}; it must be {allowed(error.schema)}"
     for path in _not_finite(document):
