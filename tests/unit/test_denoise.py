@@ -111,6 +111,14 @@ def test_highpass_removes_sway_and_keeps_the_tone_in_place():
     assert snr > 60
 
 
+@pytest.mark.parametrize("sway_amplitude", [0.0, 20.0, 500.0])
+def test_highpass_adds_no_click_at_the_ends(sway_amplitude):
+    tone = np.sin(2 * np.pi * 137 * TIME_S)
+    sway = sway_amplitude * np.sin(2 * np.pi * 0.7 * TIME_S + 1)
+    filtered = butterworth_highpass(tone + sway, FPS, 20.0)
+    assert np.abs(filtered - tone).max() < 0.2
+
+
 def test_highpass_attenuates_by_six_decibels_at_its_cutoff():
     tone = np.sin(2 * np.pi * 100 * TIME_S)
     gain, _ = gain_and_snr_db(butterworth_highpass(tone, FPS, 100.0)[DURING], tone[DURING])

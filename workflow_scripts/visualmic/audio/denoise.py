@@ -100,11 +100,11 @@ def butterworth_highpass(
     if cutoff_hz == 0 or len(signal) < 2:
         return centred
     sections = scipy.signal.butter(order, cutoff_hz, "highpass", fs=fps, output="sos")
-    # A filter this slow rings for about a period of its cut-off; the ends are extended by that
-    # much, as far as the signal reaches.
-    padding = min(len(signal) - 1, max(6 * len(sections), round(fps / cutoff_hz)))
-    filtered = scipy.signal.sosfiltfilt(sections, centred, axis=0, padlen=padding)
-    return np.asarray(filtered, np.float64)
+    # The filter rings for about two periods of its cut-off.
+    padding = min(len(signal) - 1, math.ceil(2 * fps / cutoff_hz))
+    extended = _extended(centred, padding)
+    filtered = scipy.signal.sosfiltfilt(sections, extended, axis=0, padlen=0)
+    return np.asarray(filtered[padding : padding + len(signal)], np.float64)
 
 
 def spectral_subtraction(
@@ -219,6 +219,25 @@ def denoise(
         settings.over_subtraction,
         settings.floor,
     )
+
+
+def _extended(signal: NDArray[np.float64], padding: int) -> NDArray[np.float64]:
+    """Continue a signal by `padding` samples either way: its trend straight on, the rest mirrored.
+
+    Mirroring alone gives sway a kink, which the filter turns into a click; turning the signal about
+    its end sample instead gives an oscillation a step.
+    """
+
+    def before(start: NDArray[np.float64]) -> NDArray[np.float64]:
+        position = np.linspace(0.0, 1.0, len(start)).reshape(-1, *[1] * (start.ndim - 1))
+        powers = np.concatenate([position.reshape(-1, 1) ** k for k in range(3)], axis=1)
+        trend = np.linalg.lstsq(powers, start.reshape(len(start), -1), rcond=None)[0]
+        rest = start - (powers @ trend).reshape(start.shape)
+        straight = trend[0] - position[:0:-1].reshape(-1, 1) * trend[1]
+        return np.asarray(straight.reshape(rest[1:].shape) + rest[:0:-1], np.float64)
+
+    first, last = signal[: padding + 1], signal[::-1][: padding + 1]
+    return np.concatenate([before(first), signal, before(last)[::-1]])
 
 
 def _noise_power(power: NDArray[np.float64], quantile: float) -> NDArray[np.float64]:
