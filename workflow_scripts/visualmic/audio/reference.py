@@ -19,7 +19,7 @@ from visualmic.atomic import atomic_path
 from visualmic.audio.wav import read_audio, write_wav
 from visualmic.errors import VisualMicError, VisualMicWarning
 from visualmic.film import ffmpeg as runner
-from visualmic.film.probe import FilmInfo, probe_film
+from visualmic.film.probe import FilmInfo
 from visualmic.film.timing import uniform_time
 
 SAMPLED_COLUMNS = ("recording", "frame", "time_s", "amplitude")
@@ -136,30 +136,28 @@ def film_sound(path: str | os.PathLike[str], info: FilmInfo) -> tuple[NDArray[np
 def extract_reference(
     sound: str | os.PathLike[str],
     out_wav: str | os.PathLike[str],
-    own_track: bool = False,
-    fps: float | None = None,
+    info: FilmInfo | None = None,
 ) -> None:
     """Write the reference sound of a recording as a mono WAV, at the level it came with.
 
     Parameters
     ----------
     sound : path
-        A sound file, or the film itself with `own_track`.
+        A sound file, or the film itself together with `info`.
     out_wav : path
         The WAV to make.
-    own_track : bool
-        `sound` is the film of the recording: take its track from the first frame on, in real
-        time, as :func:`film_sound` does.
-    fps : float, optional
-        Frames per second at which the film was taken, in hertz; only used with `own_track`.
+    info : FilmInfo, optional
+        `sound` is the film of the recording, of which
+        :func:`visualmic.film.probe.probe_film` said this: take its track from the first frame
+        on, in real time, as :func:`film_sound` does.
 
     Raises
     ------
     VisualMicError
         If there is no such file, no sound in it, or the WAV cannot be written.
     """
-    if own_track:
-        samples, rate = film_sound(sound, probe_film(sound, fps))
+    if info is not None:
+        samples, rate = film_sound(sound, info)
     else:
         samples, rate = read_audio(sound)
     write_wav(out_wav, samples, rate, normalise=False)
@@ -330,3 +328,30 @@ def write_table(
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
+
+
+def gather_samples(tables: Iterable[str | os.PathLike[str]], path: str | os.PathLike[str]) -> None:
+    """Join tables of :func:`write_subsampled` into SampledData.csv, a line at a time.
+
+    Parameters
+    ----------
+    tables : iterable of path
+        A table for each recording.
+    path : path
+        The file to make.
+
+    Raises
+    ------
+    VisualMicError
+        If a table is not one of SampledData.csv's, or the file cannot be written.
+    """
+    heading = ",".join(SAMPLED_COLUMNS)
+    with atomic_path(path) as temporary, temporary.open("w") as joined:
+        joined.write(heading + "\n")
+        for table in tables:
+            with open(table) as rows:
+                if rows.readline().rstrip("\n") != heading:
+                    raise VisualMicError(
+                        f"{table} does not begin with {heading}; delete it and run again"
+                    )
+                joined.writelines(rows)

@@ -1,10 +1,13 @@
 """The row that describes a recording in metadata.csv."""
 
+import csv
 import hashlib
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from visualmic.atomic import atomic_path
 from visualmic.errors import VisualMicError
 from visualmic.film.probe import FilmInfo
 
@@ -94,3 +97,24 @@ def metadata_row(
         "role": role,
     }
     return {column: values[column] for column in METADATA_COLUMNS}
+
+
+def write_metadata(path: str | os.PathLike[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write metadata.csv, a row a recording; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        The file to make.
+    rows : iterable of mapping
+        What :func:`metadata_row` gave for each recording.
+
+    Raises
+    ------
+    VisualMicError
+        If the file cannot be written.
+    """
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, METADATA_COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -165,10 +165,7 @@ def probe_film(path: str | os.PathLike[str], fps: float | None = None) -> FilmIn
         If the file is missing, empty, no film, has no frames, or is cut short; or `fps` is not a
         positive number.
     """
-    if fps is not None and not (math.isfinite(fps) and fps > 0):
-        raise VisualMicError(
-            f"a frame rate of {fps:g} is not possible for {path}; give frames per second above 0"
-        )
+    require_rate(fps, path)
     runner.require_file(path)
     log, table = _read_packets(path)
     header = _parse_header(log)
@@ -212,6 +209,14 @@ def probe_film(path: str | os.PathLike[str], fps: float | None = None) -> FilmIn
         time_s=time_s,
         keyframes=keyframes,
     )
+
+
+def require_rate(fps: float | None, path: str | os.PathLike[str]) -> None:
+    """Raise VisualMicError unless `fps` is None or a positive number of frames per second."""
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise VisualMicError(
+            f"a frame rate of {fps:g} is not possible for {path}; give frames per second above 0"
+        )
 
 
 def _read_packets(path: str | os.PathLike[str]) -> tuple[str, str]:
