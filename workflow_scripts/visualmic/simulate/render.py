@@ -1,0 +1,218 @@
+"""Frames of a displaced texture, true to a hundred-thousandth of a pixel.
+
+The frame is ``I(x - d(x))`` with the texture I a trigonometric polynomial. Around the nodes of a
+grid a quarter of a pixel wide, I and all its derivatives up to the fourth are made by Fourier
+transform, which is exact, and the rest of the way, at most an eighth of a pixel, is a Taylor
+polynomial:
+
+    I(x - n - r) = sum_{i + j <= 4} (-r_x)^i (-r_y)^j / (i! j!) d^(i+j) I / dx^i dy^j (x - n).
+
+At frequency w (radians a pixel) the remainder is below ``(w |r|_1)^5 / 120`` of the component's
+amplitude. That is largest at the texture's band limit, where there is little light; the whole
+error, as displacement, is below 1e-5 px (a test holds it against Fourier shifts).
+"""
+
+from math import factorial
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from visualmic.simulate.textures import MARGIN
+
+NODES_PER_PX = 4
+# Exponents (i, j) of r_x and r_y in the order the kernel reads the coefficients.
+TERMS = tuple((i, j) for j in range(5) for i in range(5 - j))
+
+
+class Renderer:
+    """Makes frames of one texture moved by modes and by the camera.
+
+    Parameters
+    ----------
+    texture : ndarray, float64, (Hp, Wp)
+        One period of the band-limited texture, as :mod:`visualmic.simulate.textures` makes it.
+    shapes : ndarray, float32, (K, 2, H, W)
+        Mode shapes in pixels of displacement per unit of the mode.
+    reach_px : ndarray, float64, (2, 2)
+        Least and greatest displacement in x (row 0) and y (row 1) that will be asked for.
+    """
+
+    def __init__(
+        self,
+        texture: NDArray[np.float64],
+        shapes: NDArray[np.float32],
+        reach_px: NDArray[np.float64],
+    ) -> None:
+        self.height, self.width = shapes.shape[2:]
+        self._shapes = np.ascontiguousarray(shapes, dtype=np.float32)
+        self._still = bool(np.all(shapes == shapes[:, :, :1, :1]))
+        nodes = np.rint(np.asarray(reach_px) * NODES_PER_PX).astype(int)
+        self._border = int(np.abs(nodes).max()) // NODES_PER_PX + 1
+        self._one_node = bool(np.all(nodes == 0))
+        steps_x, steps_y = (_steps_in_use(*nodes[axis]) for axis in range(2))
+        self._slot = np.full((NODES_PER_PX, NODES_PER_PX), -1, dtype=np.int64)
+        self._bank = np.empty(
+            (
+                len(steps_x) * len(steps_y),
+                self.height + 2 * self._border,
+                len(TERMS),
+                self.width + 2 * self._border,
+            ),
+            dtype=np.float32,
+        )
+        spectrum = np.fft.rfft2(texture)
+        slots = ((x, y) for y in steps_y for x in steps_x)
+        for slot, (step_x, step_y) in enumerate(slots):
+            self._slot[step_y, step_x] = slot
+            self._fill(slot, spectrum, texture.shape, step_x / NODES_PER_PX, step_y / NODES_PER_PX)
+
+    def _fill(
+        self,
+        slot: int,
+        spectrum: NDArray[np.complex128],
+        period: tuple[int, ...],
+        shift_x: float,
+        shift_y: float,
+    ) -> None:
+        omega_x = 2 * np.pi * np.fft.rfftfreq(period[1])[None, :]
+        omega_y = 2 * np.pi * np.fft.fftfreq(period[0])[:, None]
+        shifted = spectrum * np.exp(-1j * (omega_x * shift_x + omega_y * shift_y))
+        rows = np.arange(-self._border, self.height + self._border) + MARGIN
+        columns = np.arange(-self._border, self.width + self._border) + MARGIN
+        for number, (i, j) in enumerate(TERMS):
+            factor = (-1j * omega_x) ** i * (-1j * omega_y) ** j / (factorial(i) * factorial(j))
+            image = np.fft.irfft2(shifted * factor, s=period)
+            self._bank[slot, :, number] = image[
+                np.ix_(rows % period[0], columns % period[1])
+            ].astype(np.float32)
+
+    def render(
+        self,
+        modes: NDArray[np.float64],
+        offset: NDArray[np.float64],
+        frame: NDArray[np.int64],
+        weight: NDArray[np.float64],
+        out: NDArray[np.float32],
+    ) -> None:
+        """Fill `out` with frames, each the weighted sum of moments within its exposure.
+
+        Parameters
+        ----------
+        modes : ndarray, (N, K)
+            Displacement of each mode at each moment.
+        offset : ndarray, (N, 2)
+            Displacement of the whole frame in x and y at each moment, in pixels.
+        frame : ndarray, int64, (N,)
+            Which frame of `out` a moment belongs to.
+        weight : ndarray, (N,)
+            Share of the exposure that a moment stands for.
+        out : ndarray, float32, (B, H, W)
+            The frames, in the texture's grey levels.
+        """
+        out[...] = 0
+        _render(
+            self._bank,
+            self._slot,
+            self._shapes,
+            np.ascontiguousarray(modes, dtype=np.float32),
+            np.ascontiguousarray(offset, dtype=np.float32),
+            np.ascontiguousarray(frame, dtype=np.int64),
+            np.ascontiguousarray(weight, dtype=np.float32),
+            self._border,
+            self._still,
+            self._one_node,
+            out,
+        )
+
+
+def _steps_in_use(lowest: int, highest: int) -> list[int]:
+    """Which quarter-pixel steps within a pixel the nodes `lowest` to `highest` fall on."""
+    count = min(highest - lowest + 1, NODES_PER_PX)
+    return sorted((lowest + number) % NODES_PER_PX for number in range(count))
+
+
+@njit(cache=True, nogil=True)
+def _polynomial(
+    coefficients: NDArray[np.float32],
+    source: int,
+    start: int,
+    stop: int,
+    rest_x: NDArray[np.float32],
+    rest_y: NDArray[np.float32],
+    weight: np.float32,
+    row: NDArray[np.float32],
+) -> None:
+    """Add a run of pixels that share a node; `coefficients` is (terms, width + border)."""
+    shift = source - start
+    for x in range(start, stop):
+        u, v, s = rest_x[x], rest_y[x], x + shift
+        c = coefficients
+        p0 = c[0, s] + u * (c[1, s] + u * (c[2, s] + u * (c[3, s] + u * c[4, s])))
+        p1 = c[5, s] + u * (c[6, s] + u * (c[7, s] + u * c[8, s]))
+        p2 = c[9, s] + u * (c[10, s] + u * c[11, s])
+        p3 = c[12, s] + u * c[13, s]
+        row[x] += weight * (p0 + v * (p1 + v * (p2 + v * (p3 + v * c[14, s]))))
+
+
+@njit(cache=True, nogil=True)
+def _render(
+    bank: NDArray[np.float32],
+    slot: NDArray[np.int64],
+    shapes: NDArray[np.float32],
+    modes: NDArray[np.float32],
+    offset: NDArray[np.float32],
+    frame: NDArray[np.int64],
+    weight: NDArray[np.float32],
+    border: int,
+    still: bool,
+    one_node: bool,
+    out: NDArray[np.float32],
+) -> None:
+    count = shapes.shape[0]
+    height, width = out.shape[1], out.shape[2]
+    moved_x, moved_y = np.empty(width, np.float32), np.empty(width, np.float32)
+    quarter = np.float32(1 / NODES_PER_PX)
+    per_px = np.float32(NODES_PER_PX)
+    # A row's coefficients are used for all frames before the next row, so they stay in cache.
+    for y in range(height):
+        for n in range(len(frame)):
+            moved_x[:] = offset[n, 0]
+            moved_y[:] = offset[n, 1]
+            for k in range(count):
+                q = modes[n, k]
+                for x in range(width):
+                    moved_x[x] += q * shapes[k, 0, y, x]
+                    moved_y[x] += q * shapes[k, 1, y, x]
+            row = out[frame[n], y]
+            if one_node:
+                _polynomial(bank[0, y + border], border, 0, width, moved_x, moved_y, weight[n], row)
+                continue
+            start = 0
+            while start < width:
+                node_x = np.rint(moved_x[start] * per_px)
+                node_y = np.rint(moved_y[start] * per_px)
+                stop = width if still else start + 1
+                while (
+                    stop < width
+                    and np.rint(moved_x[stop] * per_px) == node_x
+                    and np.rint(moved_y[stop] * per_px) == node_y
+                ):
+                    stop += 1
+                for x in range(start, stop):
+                    moved_x[x] -= node_x * quarter
+                    moved_y[x] -= node_y * quarter
+                whole_x, whole_y = int(node_x) // NODES_PER_PX, int(node_y) // NODES_PER_PX
+                part_x = int(node_x) - NODES_PER_PX * whole_x
+                part_y = int(node_y) - NODES_PER_PX * whole_y
+                _polynomial(
+                    bank[slot[part_y, part_x], y + border - whole_y],
+                    start + border - whole_x,
+                    start,
+                    stop,
+                    moved_x,
+                    moved_y,
+                    weight[n],
+                    row,
+                )
+                start = stop
