@@ -157,7 +157,7 @@ def test_intelligibility_equals_pystoi_with_pauses_of_both(played, heard, extend
     sound[8000:9500] = 0
     expected = pystoi.stoi(truth, sound, 2200, extended=extended)
     metric = metrics.estoi if extended else metrics.stoi
-    # Where the estimate is digitally silent pystoi correlates random numbers, differently each time.
+    # Where the estimate is digitally silent pystoi correlates random numbers, new ones each time.
     tolerance = 5e-3 if extended else 1e-6
     assert metric(truth, sound, RATE) == pytest.approx(expected, abs=tolerance)
 
@@ -293,3 +293,36 @@ class TestEveryMetric:
     def test_clipping_gives_a_number(self, name, played):
         value = METRICS[name].function(played, np.clip(20 * played, -1, 1), RATE)
         assert math.isfinite(value)
+
+
+def test_snr_per_frequency_is_that_of_known_noise():
+    rng = np.random.default_rng(11)
+    played = rng.standard_normal(200_000)
+    noise = scipy.signal.lfilter([1, 1], [1], rng.standard_normal(200_000))
+    frequency, found = metrics.snr_per_frequency(played, played + noise, RATE)
+    expected = -20 * np.log10(2 * np.cos(np.pi * frequency / RATE))
+    inside = (frequency > 20) & (frequency < 900)
+    assert np.abs(found - expected)[inside].max() < 1.5
+
+
+def test_snr_per_frequency_of_unrelated_noise_is_not_lifted_by_chance():
+    played, heard = np.random.default_rng(12).standard_normal((2, 66_000))
+    found = metrics.snr_per_frequency(played, heard, RATE)[1]
+    assert np.median(found) == -20
+    bands = metrics.snr_per_band(played, heard, RATE)[1]
+    assert bands.max() < -15
+
+
+def test_snr_per_band_weighs_frequencies_by_what_was_played():
+    rng = np.random.default_rng(13)
+    sections = scipy.signal.butter(6, [180, 340], "bandpass", fs=RATE, output="sos")
+    played = scipy.signal.sosfiltfilt(sections, rng.standard_normal(100_000))
+    noise = scipy.signal.sosfiltfilt(sections, rng.standard_normal(100_000))
+    centre, found = metrics.snr_per_band(played, played + 0.1 * noise, RATE)
+    assert found[list(centre).index(250)] == pytest.approx(20, abs=0.5)
+    assert centre.max() <= RATE / 2
+
+
+def test_snr_per_frequency_of_silence_is_the_least():
+    played = np.random.default_rng(14).standard_normal(6600)
+    assert metrics.snr_per_frequency(played, 0 * played, RATE)[1].max() == -20

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from visualmic.evaluate.equaliser import info
+from visualmic.evaluate.frequency import coherence, snr_per_band, snr_per_frequency
 from visualmic.evaluate.intelligibility import estoi, pesq, stoi
 from visualmic.evaluate.spectral import (
     Tone,
-    coherence,
     log_likelihood_ratio,
     log_spectral_distance,
     strongest_tone,
@@ -45,6 +45,8 @@ __all__ = [
     "rmse",
     "segmental_snr",
     "si_sdr",
+    "snr_per_band",
+    "snr_per_frequency",
     "stoi",
     "strongest_tone",
     "tone_frequency",

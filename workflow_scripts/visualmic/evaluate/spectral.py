@@ -1,4 +1,4 @@
-r"""Metrics that compare two sounds frequency by frequency.
+"""Metrics of short-time spectra, of linear prediction, and of tones.
 
 The conventions are those of :mod:`visualmic.evaluate.waveform`.
 """
@@ -196,72 +196,6 @@ def _prediction_error(coefficients: Signal, lags: Signal) -> Signal:
         overlap = (coefficients[:, lag:] * coefficients[:, :-lag]).sum(axis=1)
         quadratic += 2 * lags[:, lag] * overlap
     return quadratic
-
-
-def coherence(
-    reference: ArrayLike,
-    estimate: ArrayLike,
-    rate: float,
-    low_hz: float = 100.0,
-    high_hz: float = 1000.0,
-) -> float:
-    r"""Mean magnitude-squared coherence between 100 and 1000 Hz.
-
-    .. math:: \frac{1}{F} \sum_f \frac{|S_{xy}(f)|^2}{S_{xx}(f) \, S_{yy}(f)}
-
-    with Welch's spectra (Hann windows of 125 ms, half overlapping; shorter where the sound does not
-    hold 16 of them). 0 to 1. A perfect copy, at any colour that does not change in time, scores 1;
-    silence scores 0 by convention. Unrelated noise scores about one over the number of independent
-    windows, not 0: see the `chance` column of the scores.
-
-    Parameters
-    ----------
-    reference, estimate : array_like, (N,)
-        Two aligned sounds.
-    rate : float
-        Samples per second, in hertz.
-    low_hz, high_hz : float
-        The band, in hertz; it ends at the Nyquist frequency.
-
-    Returns
-    -------
-    float
-
-    Raises
-    ------
-    UndefinedMetric
-        See :func:`~visualmic.evaluate.waveform.paired`; also where no frequency of the band is
-        resolved.
-
-    References
-    ----------
-    G. C. Carter, C. H. Knapp, A. H. Nuttall, "Estimation of the magnitude-squared coherence
-    function via overlapped fast Fourier transform processing", IEEE Trans. AE 21 (1973).
-
-    Examples
-    --------
-    >>> noise = np.random.default_rng(0).standard_normal(4400)
-    >>> round(coherence(noise, -2 * noise, 2200.0), 9)
-    1.0
-    """
-    truth, sound = paired(reference, estimate, least=64)
-    segment = max(min(round(rate / 8), len(truth) // 8), 8)
-    if not sound.any():
-        return 0.0
-    truth = truth / np.abs(truth).max()
-    sound = sound / np.abs(sound).max()
-    frequency, cross = scipy.signal.csd(truth, sound, rate, nperseg=segment)
-    power = scipy.signal.welch(truth, rate, nperseg=segment)[1]
-    power = power * scipy.signal.welch(sound, rate, nperseg=segment)[1]
-    band = (frequency >= low_hz) & (frequency <= min(high_hz, rate / 2))
-    if not band.any():
-        raise UndefinedMetric(
-            f"no frequency between {low_hz:g} and {high_hz:g} Hz is resolved by"
-            f" {len(truth)} samples at {rate:g} Hz"
-        )
-    held = power[band]
-    value = np.abs(cross[band]) ** 2 / np.where(held > 0, held, 1.0)
-    return float(np.mean(np.minimum(value, 1.0)))
 
 
 def strongest_tone(
