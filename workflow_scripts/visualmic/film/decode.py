@@ -31,10 +31,6 @@ _REPACKED = {
     "yuyv422": "yuv422p",
     "uyvy422": "yuv422p",
     "yvyu422": "yuv422p",
-    "p010le": "yuv420p10le",
-    "p010be": "yuv420p10le",
-    "p210le": "yuv422p10le",
-    "y210le": "yuv422p10le",
 }
 """Formats whose luma lies between other samples, and the plane format with the same luma."""
 
@@ -134,9 +130,8 @@ class FilmFrames:
         reason = f" ({said[0]})" if said else ""
         if done < self.info.frames or status != 0:
             raise VisualMicError(
-                f"{self.name} is damaged: decoding stopped after frame {done} of"
-                f" {self.info.frames}{reason}; copy it again from the camera, or cut it to the"
-                f" sound part: ffmpeg -i FILM -frames:v {max(done - 1, 1)} -c:v ffv1 whole.mkv"
+                f"{self.name} is damaged: only {done} of its {self.info.frames} frames can be"
+                f" decoded{reason}; copy it again from the camera, or cut the damaged part off"
             )
         if done > self.info.frames:
             raise VisualMicError(

@@ -35,6 +35,7 @@ CAPTURE_RATE_TAGS = (
 
 _SAME_RATE = 0.005
 _KEY, _CORRUPT, _DISCARD = 1, 2, 4
+_NO_STAMP = ("NOPTS", "-9223372036854775808")
 _NOT_FILMS = {"tty": "text", "ansi": "text", "image2": "a picture", "lrc": "text"}
 
 
@@ -338,9 +339,9 @@ def _parse_packets(table: str) -> _Packets:
             continue
         if fields[0] == "0":
             stamp = fields[2].strip()
-            stamps.append(math.nan if stamp == "NOPTS" else int(stamp))
+            stamps.append(math.nan if stamp in _NO_STAMP else int(stamp))
             flags.append(state)
-        elif fields[2].strip() != "NOPTS":
+        elif fields[2].strip() not in _NO_STAMP:
             begins = int(fields[2])
             sound_first = begins if sound_first is None else min(begins, sound_first)
             sound_last = max(sound_last, begins + int(fields[3]))
@@ -401,7 +402,8 @@ def _notes(
         )
     if np.isnan(packets.stamps).any():
         notes.append(
-            f"{path}: frames without timestamps; {timing.fps:g} per second assumed from the header"
+            f"{path}: frames without timestamps; {timing.fps:g} per second assumed, give the true"
+            " rate by --fps"
         )
     if (packets.flags & _CORRUPT).any():
         notes.append(f"{path}: some packets are damaged; the sound may hold clicks there")

@@ -58,7 +58,7 @@ def fit_timing(ticks: ArrayLike, tick_s: float, nominal_fps: float | None = None
     FrameTiming
         Constant when a line through the timestamps leaves at most rounding or
         `JITTER_OF_A_FRAME`. The rate is then the plainest that explains the timestamps: the
-        header's, a whole number, or a whole number times 1000/1001; else that of the line.
+        header's, the roundest whole number, or one times 1000/1001; else that of the line.
 
     Examples
     --------
@@ -152,9 +152,9 @@ def _half_range(values: NDArray[np.float64]) -> float:
 
 
 def _plain_rates(fitted: float, nominal: float | None) -> list[float]:
-    """Rates that cameras use, near the fitted one; those that agree with the header first."""
+    """Rates near the fitted one, plainest first; those that agree with the header before all."""
     whole = float(round(fitted))
-    rates = [whole, whole * 1000 / 1001, float(round(fitted * 1.001)) * 1000 / 1001]
+    rates = [round(fitted, -2), round(fitted, -1), whole, round(fitted * 1.001) * 1000 / 1001]
     if nominal is not None:
         rates = sorted(rates, key=lambda rate: abs(rate - nominal) > 0.006)  # stated to 0.01
         rates.append(nominal)
