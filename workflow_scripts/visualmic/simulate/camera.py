@@ -7,6 +7,7 @@ interval, centred on the frame's time n / fps.
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
 from visualmic.simulate.settings import SimulationSettings
 
@@ -15,6 +16,19 @@ LAMP_HARMONICS = (1.0, 0.3, 0.1)
 # Mains frequency wanders by about this share of itself from one film to the next.
 MAINS_SPREAD = 2e-4
 SHAKE_COMPONENTS = 64
+
+
+def _normal_table() -> NDArray[np.float32]:
+    """Equally likely values of a standard normal variable, one for each 16-bit number.
+
+    Drawing from it is several times faster than from the distribution itself. It ends at 4.3
+    standard deviations; its variance is made exactly 1.
+    """
+    values = ndtri((np.arange(65_536) + 0.5) / 65_536)
+    return (values / values.std()).astype(np.float32)
+
+
+NORMAL = _normal_table()
 
 
 class Camera:
@@ -53,7 +67,7 @@ class Camera:
             self._shake_scale = settings.shake_px / np.where(spread > 0, spread, 1.0)
         self.shading = _vignetting(settings)
         self._dead, self._dead_level = _dead_pixels(settings, rng)
-        self._noise = np.random.Generator(np.random.SFC64([settings.seed, 5]))
+        self._noise = np.random.SFC64([settings.seed, 5])
 
     def position(self, time_s: NDArray[np.float64]) -> NDArray[np.float64]:
         """Shift of the picture by shake and drift, in x and y as a new last axis, in pixels."""
@@ -92,9 +106,15 @@ class Camera:
             variance += np.clip(image, 0, None) / settings.electrons_per_level
         return variance
 
+    def _draw(self, frames: int) -> NDArray[np.uint16]:
+        """Uniform 16-bit draws, a row a frame, whole 64-bit words each: the same in any batches."""
+        words = -(-self._settings.height * self._settings.width // 4)
+        raw = self._noise.random_raw(frames * words)
+        return np.asarray(raw, dtype=np.uint64).view(np.uint16).reshape(frames, 4 * words)
+
     def restart_noise(self) -> None:
         """Begin the sensor noise anew, so that the first frame is the first again."""
-        self._noise = np.random.Generator(np.random.SFC64([self._settings.seed, 5]))
+        self._noise = np.random.SFC64([self._settings.seed, 5])
 
     def read_out(
         self, image: NDArray[np.float32], light: NDArray[np.float64], out: NDArray[np.uint8]
@@ -115,15 +135,14 @@ class Camera:
         """
         settings = self._settings
         electrons = settings.electrons_per_level
-        if settings.noise_sigma > 0 or electrons is not None:
-            noise = self._noise.standard_normal(image.shape, dtype=np.float32)
-        else:
-            noise = np.zeros((1, 1, 1), dtype=np.float32)
+        noisy = settings.noise_sigma > 0 or electrons is not None
+        draws = self._draw(len(image)) if noisy else np.zeros((len(image), 0), dtype=np.uint16)
         _read_out(
             image,
             light.astype(np.float32),
             self.shading,
-            noise,
+            draws,
+            NORMAL,
             np.float32(settings.noise_sigma**2),
             np.float32(0.0 if electrons is None else 1 / electrons),
             out,
@@ -153,23 +172,33 @@ def _read_out(
     image: NDArray[np.float32],
     light: NDArray[np.float32],
     shading: NDArray[np.float32],
-    noise: NDArray[np.float32],
+    draws: NDArray[np.uint16],
+    normal: NDArray[np.float32],
     read_variance: np.float32,
     shot_share: np.float32,
     out: NDArray[np.uint8],
 ) -> None:
     frames, height, width = image.shape
-    quiet = noise.shape[2] != width
     zero, white = np.float32(0), np.float32(255)
     read_sigma = np.sqrt(read_variance)
+    level = np.empty(width, dtype=np.float32)
+    noise = np.zeros(width, dtype=np.float32)
     for n in range(frames):
+        lamp = light[n]
         for y in range(height):
+            seen, shade, digits = image[n, y], shading[y], out[n, y]
             for x in range(width):
-                level = image[n, y, x] * light[n] * shading[y, x]
-                if not quiet:
-                    if shot_share > zero:
-                        variance = read_variance + max(level, zero) * shot_share
-                        level += np.sqrt(variance) * noise[n, y, x]
-                    else:
-                        level += read_sigma * noise[n, y, x]
-                out[n, y, x] = np.uint8(min(max(np.rint(level), zero), white))
+                level[x] = seen[x] * lamp * shade[x]
+            if draws.shape[1]:
+                drawn = draws[n, y * width : (y + 1) * width]
+                for x in range(width):
+                    noise[x] = normal[drawn[x]]
+            if shot_share > zero:
+                for x in range(width):
+                    spread = np.sqrt(read_variance + max(level[x], zero) * shot_share)
+                    level[x] += spread * noise[x]
+            else:
+                for x in range(width):
+                    level[x] += read_sigma * noise[x]
+            for x in range(width):
+                digits[x] = np.uint8(min(max(np.rint(level[x]), zero), white))

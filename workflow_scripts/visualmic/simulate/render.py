@@ -46,7 +46,6 @@ class Renderer:
     ) -> None:
         self.height, self.width = shapes.shape[2:]
         self._shapes = np.ascontiguousarray(shapes, dtype=np.float32)
-        self._still = bool(np.all(shapes == shapes[:, :, :1, :1]))
         nodes = np.rint(np.asarray(reach_px) * NODES_PER_PX).astype(int)
         self._border = int(np.abs(nodes).max()) // NODES_PER_PX + 1
         self._one_node = bool(np.all(nodes == 0))
@@ -120,7 +119,6 @@ class Renderer:
             np.ascontiguousarray(frame, dtype=np.int64),
             np.ascontiguousarray(weight, dtype=np.float32),
             self._border,
-            self._still,
             self._one_node,
             out,
         )
@@ -134,25 +132,42 @@ def _steps_in_use(lowest: int, highest: int) -> list[int]:
 
 @njit(cache=True, nogil=True)
 def _polynomial(
-    coefficients: NDArray[np.float32],
-    source: int,
-    start: int,
-    stop: int,
+    bank: NDArray[np.float32],
+    first: int,
+    stride: int,
     rest_x: NDArray[np.float32],
     rest_y: NDArray[np.float32],
     weight: np.float32,
+    total: NDArray[np.float32],
     row: NDArray[np.float32],
 ) -> None:
-    """Add a run of pixels that share a node; `coefficients` is (terms, width + border)."""
-    shift = source - start
-    for x in range(start, stop):
-        u, v, s = rest_x[x], rest_y[x], x + shift
-        c = coefficients
-        p0 = c[0, s] + u * (c[1, s] + u * (c[2, s] + u * (c[3, s] + u * c[4, s])))
-        p1 = c[5, s] + u * (c[6, s] + u * (c[7, s] + u * c[8, s]))
-        p2 = c[9, s] + u * (c[10, s] + u * c[11, s])
-        p3 = c[12, s] + u * c[13, s]
-        row[x] += weight * (p0 + v * (p1 + v * (p2 + v * (p3 + v * c[14, s]))))
+    """Add a run of pixels that share a node to `row`.
+
+    Term k of the run's first pixel is ``bank[first + k stride]``. Plain slices and short loops, one
+    for each power of r_y, are what the compiler turns into vector instructions.
+    """
+    n = row.size
+    c0, c1, c2 = bank[first:][:n], bank[first + stride :][:n], bank[first + 2 * stride :][:n]
+    c3, c4 = bank[first + 3 * stride :][:n], bank[first + 4 * stride :][:n]
+    c5, c6 = bank[first + 5 * stride :][:n], bank[first + 6 * stride :][:n]
+    c7, c8 = bank[first + 7 * stride :][:n], bank[first + 8 * stride :][:n]
+    c9, c10 = bank[first + 9 * stride :][:n], bank[first + 10 * stride :][:n]
+    c11, c12 = bank[first + 11 * stride :][:n], bank[first + 12 * stride :][:n]
+    c13, c14 = bank[first + 13 * stride :][:n], bank[first + 14 * stride :][:n]
+    for x in range(n):
+        total[x] = c12[x] + rest_x[x] * c13[x] + rest_y[x] * c14[x]
+    for x in range(n):
+        u = rest_x[x]
+        total[x] = c9[x] + u * (c10[x] + u * c11[x]) + rest_y[x] * total[x]
+    for x in range(n):
+        u = rest_x[x]
+        total[x] = c5[x] + u * (c6[x] + u * (c7[x] + u * c8[x])) + rest_y[x] * total[x]
+    for x in range(n):
+        u = rest_x[x]
+        inner = c0[x] + u * (c1[x] + u * (c2[x] + u * (c3[x] + u * c4[x])))
+        total[x] = inner + rest_y[x] * total[x]
+    for x in range(n):
+        row[x] += weight * total[x]
 
 
 @njit(cache=True, nogil=True)
@@ -165,54 +180,60 @@ def _render(
     frame: NDArray[np.int64],
     weight: NDArray[np.float32],
     border: int,
-    still: bool,
     one_node: bool,
     out: NDArray[np.float32],
 ) -> None:
     count = shapes.shape[0]
     height, width = out.shape[1], out.shape[2]
+    terms, stride = bank.shape[2], bank.shape[3]
+    per_row = terms * stride
+    per_slot = bank.shape[1] * per_row
+    flat = bank.reshape(bank.size)
     moved_x, moved_y = np.empty(width, np.float32), np.empty(width, np.float32)
-    quarter = np.float32(1 / NODES_PER_PX)
-    per_px = np.float32(NODES_PER_PX)
+    node_x, node_y = np.zeros(width, np.int32), np.zeros(width, np.int32)
+    total = np.empty(width, np.float32)
+    quarter, per_px = np.float32(1 / NODES_PER_PX), np.float32(NODES_PER_PX)
     # A row's coefficients are used for all frames before the next row, so they stay in cache.
     for y in range(height):
         for n in range(len(frame)):
             moved_x[:] = offset[n, 0]
             moved_y[:] = offset[n, 1]
             for k in range(count):
-                q = modes[n, k]
+                q, shape_x, shape_y = modes[n, k], shapes[k, 0, y], shapes[k, 1, y]
                 for x in range(width):
-                    moved_x[x] += q * shapes[k, 0, y, x]
-                    moved_y[x] += q * shapes[k, 1, y, x]
-            row = out[frame[n], y]
-            if one_node:
-                _polynomial(bank[0, y + border], border, 0, width, moved_x, moved_y, weight[n], row)
-                continue
+                    moved_x[x] += q * shape_x[x]
+                for x in range(width):
+                    moved_y[x] += q * shape_y[x]
+            if not one_node:
+                for x in range(width):
+                    node = np.rint(moved_x[x] * per_px)
+                    moved_x[x] -= node * quarter
+                    node_x[x] = np.int32(node)
+                for x in range(width):
+                    node = np.rint(moved_y[x] * per_px)
+                    moved_y[x] -= node * quarter
+                    node_y[x] = np.int32(node)
+            strangers = 0
+            for x in range(width):
+                strangers += (node_x[x] != node_x[0]) | (node_y[x] != node_y[0])
             start = 0
             while start < width:
-                node_x = np.rint(moved_x[start] * per_px)
-                node_y = np.rint(moved_y[start] * per_px)
-                stop = width if still else start + 1
-                while (
-                    stop < width
-                    and np.rint(moved_x[stop] * per_px) == node_x
-                    and np.rint(moved_y[stop] * per_px) == node_y
-                ):
+                at_x, at_y = node_x[start], node_y[start]
+                stop = start + 1 if strangers else width
+                while stop < width and node_x[stop] == at_x and node_y[stop] == at_y:
                     stop += 1
-                for x in range(start, stop):
-                    moved_x[x] -= node_x * quarter
-                    moved_y[x] -= node_y * quarter
-                whole_x, whole_y = int(node_x) // NODES_PER_PX, int(node_y) // NODES_PER_PX
-                part_x = int(node_x) - NODES_PER_PX * whole_x
-                part_y = int(node_y) - NODES_PER_PX * whole_y
+                whole_x, whole_y = at_x // NODES_PER_PX, at_y // NODES_PER_PX
+                chosen = slot[at_y - NODES_PER_PX * whole_y, at_x - NODES_PER_PX * whole_x]
+                first = chosen * per_slot + (y + border - whole_y) * per_row
+                first += start + border - whole_x
                 _polynomial(
-                    bank[slot[part_y, part_x], y + border - whole_y],
-                    start + border - whole_x,
-                    start,
-                    stop,
-                    moved_x,
-                    moved_y,
+                    flat,
+                    first,
+                    stride,
+                    moved_x[start:stop],
+                    moved_y[start:stop],
                     weight[n],
-                    row,
+                    total,
+                    out[frame[n], y, start:stop],
                 )
                 start = stop
