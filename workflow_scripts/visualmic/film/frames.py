@@ -17,9 +17,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from visualmic.atomic import atomic_path
 from visualmic.errors import VisualMicError
 from visualmic.film.source import FrameSource
+from visualmic.hdf5 import NewStore, write_hdf5
 from visualmic.progress import Progress
 
 CHUNK_BYTES = 256 << 10
@@ -61,30 +61,11 @@ def write_frames(
     size = source.height * source.width
     chunk = max(1, CHUNK_BYTES // size)
     batch_frames = chunk * max(1, BATCH_BYTES // (size * chunk))
-    with atomic_path(path) as temporary:
-        store = h5py.File(temporary, "w", libver=("v110", "latest"))
-        try:
-            done = _store_frames(store, source, chunk, batch_frames, progress)
-            for name, value in (attributes or {}).items():
-                store.attrs[name] = _attribute(value)
-            store.attrs["complete"] = True
-        except OSError as error:
-            # On a full disk HDF5 cannot even close the file: that second error says nothing new.
-            _close_quietly(store)
-            raise VisualMicError(
-                f"cannot write {path}: {_plain(error)}; free some space or choose another folder,"
-                " then run again"
-            ) from error
-        except BaseException:
-            _close_quietly(store)
-            raise
-        try:
-            store.close()
-        except (OSError, RuntimeError) as error:
-            raise VisualMicError(
-                f"cannot write {path}: {_plain(error)}; free some space or choose another folder,"
-                " then run again"
-            ) from error
+    with write_hdf5(path) as store:
+        done = _store_frames(store, source, chunk, batch_frames, progress)
+        for name, value in (attributes or {}).items():
+            store.attrs[name] = _attribute(value)
+        store.attrs["complete"] = True
     return done
 
 
@@ -184,7 +165,7 @@ class StoredFrames:
 
 
 def _store_frames(
-    store: h5py.File,
+    store: NewStore,
     source: FrameSource,
     chunk: int,
     batch_frames: int,
@@ -206,6 +187,7 @@ def _store_frames(
             frames.resize(done + len(batch), axis=0)
         frames[done : done + len(batch)] = batch
         done += len(batch)
+        store.check_disk()
         if progress is not None:
             progress.advance(len(batch))
     times = source.time_s()
@@ -226,13 +208,6 @@ def _store_frames(
 def _attribute(value: Any) -> Any:
     plain = isinstance(value, (bool, int, float, str, np.generic))
     return value if plain else json.dumps(value)
-
-
-def _close_quietly(store: h5py.File) -> None:
-    try:
-        store.close()
-    except (OSError, RuntimeError):
-        return
 
 
 def _plain(error: BaseException) -> str:
