@@ -36,7 +36,7 @@ CAPTURE_RATE_TAGS = (
 _SAME_RATE = 0.005
 _KEY, _CORRUPT, _DISCARD = 1, 2, 4
 _NO_STAMP = ("NOPTS", "-9223372036854775808")
-_NOT_FILMS = {"tty": "text", "ansi": "text", "image2": "a picture", "lrc": "text"}
+_NOT_FILMS = {"tty": "a text", "ansi": "a text", "lrc": "a text", "image2": "a picture"}
 
 
 @dataclass(frozen=True)
@@ -302,9 +302,10 @@ def _require_whole_film(
             f"{path} is not a film that ffmpeg can read ({said or 'nothing recognised'}); give a"
             " film such as .mp4, .mov, .mkv or .avi, or copy it again if it was cut short"
         )
-    for name, what in _NOT_FILMS.items():
-        if header.format.split(",")[0] == name:
-            raise VisualMicError(f"{path} is {what}, not a film; give a film such as .mp4 or .mkv")
+    what = _NOT_FILMS.get(header.format.split(",")[0])
+    if header.format.endswith("_pipe") or what:
+        what = what or "a picture"
+        raise VisualMicError(f"{path} is {what}, not a film; give a film such as .mp4 or .mkv")
     if not header.codec or header.width == 0:
         raise VisualMicError(
             f"{path} holds no picture track that can be read; give a film, not only its sound"
