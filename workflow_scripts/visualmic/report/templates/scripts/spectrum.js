@@ -38,7 +38,8 @@ visualmic.spectrogram = function (track, view, columns, rows, windowSeconds) {
   size = Math.min(size, 8192);
   const used = Math.min(length, size);
   const hann = Float32Array.from({ length: used }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * (i + 0.5)) / used));
-  const scale = track.rms > 0 ? 2 / (used * track.rms) : 0;
+  // A tone that holds all of the sound's power is at 0 dB.
+  const scale = track.rms > 0 ? (2 * Math.SQRT2) / (used * track.rms) : 0;
   const level = new Float32Array(columns * rows);
   const real = new Float32Array(size);
   const imaginary = new Float32Array(size);
