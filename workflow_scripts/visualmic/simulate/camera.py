@@ -66,7 +66,7 @@ class Camera:
             spread = path.std(axis=0)
             self._shake_scale = settings.shake_px / np.where(spread > 0, spread, 1.0)
         self.shading = _vignetting(settings)
-        self._dead, self._dead_level = _dead_pixels(settings, rng)
+        self.dead_pixels, self._dead_level = _dead_pixels(settings, rng)
         self._noise = np.random.SFC64([settings.seed, 5])
 
     def position(self, time_s: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -148,7 +148,7 @@ class Camera:
             out,
         )
         if settings.dead_pixels:
-            out.reshape(len(out), -1)[:, self._dead] = self._dead_level
+            out.reshape(len(out), -1)[:, self.dead_pixels] = self._dead_level
 
 
 def _vignetting(settings: SimulationSettings) -> NDArray[np.float32]:

@@ -93,6 +93,7 @@ class Scene:
             mode_gain=modes.gain * self._scale,
             texture=texture,
             shading=self._camera.shading,
+            dead_pixels=self._camera.dead_pixels,
             noise_sigma=settings.noise_sigma,
             electrons_per_level=settings.electrons_per_level,
             settings=settings.as_dict(),

@@ -85,6 +85,15 @@ def band_limit(surface: Image, height: int, width: int, blur_px: float) -> NDArr
     return np.fft.irfft2(spectrum * lens * scale, s=(height, width))
 
 
+def spectral_gradient(texture: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Derive a periodic, band-limited image in x and y exactly: (2, Hp, Wp)."""
+    spectrum = np.fft.rfft2(texture)
+    omega_x = 2 * np.pi * np.fft.rfftfreq(texture.shape[1])[None, :]
+    omega_y = 2 * np.pi * np.fft.fftfreq(texture.shape[0])[:, None]
+    slopes = [np.fft.irfft2(1j * w * spectrum, s=texture.shape) for w in (omega_x, omega_y)]
+    return np.stack(slopes)
+
+
 class _Canvas:
     """A surface to draw on, `fineness` samples a pixel, and the random fields drawings share."""
 
@@ -105,14 +114,18 @@ class _Canvas:
 
     def smooth_noise(self, wavelength_px: float) -> Image:
         """Gaussian noise of unit variance with no detail finer than `wavelength_px`."""
-        cut = 1 / (wavelength_px * self.fineness)
-        radius2 = (
-            np.fft.fftfreq(self.rows)[:, None] ** 2 + np.fft.rfftfreq(self.columns)[None, :] ** 2
-        )
-        white = np.fft.rfft2(self.rng.standard_normal((self.rows, self.columns), np.float32))
-        noise = np.fft.irfft2(white * np.exp(-radius2 / cut**2), s=(self.rows, self.columns))
+        wavelength = wavelength_px * self.fineness
+        # Ten samples a wavelength suffice; the rest is interpolation, and much faster.
+        coarse = max(int(wavelength / 10), 1)
+        rows, columns = -(-self.rows // coarse) + 1, -(-self.columns // coarse) + 1
+        white = self.rng.standard_normal((rows, columns), np.float32)
+        spread = wavelength / (np.sqrt(2) * np.pi * coarse)
+        blurred = cv2.GaussianBlur(white, (0, 0), spread, borderType=cv2.BORDER_REFLECT)
+        size = (columns * coarse, rows * coarse)
+        fine = cv2.resize(blurred, size, interpolation=cv2.INTER_CUBIC)
+        noise = np.asarray(fine[: self.rows, : self.columns], dtype=np.float32)
         noise -= noise.mean()
-        return (noise / noise.std()).astype(np.float32)
+        return noise / noise.std()
 
     def natural_noise(self, coarsest_px: float, finest_px: float = 2.0) -> Image:
         """Noise whose amplitude falls as one over frequency, as in natural images."""
@@ -185,47 +198,50 @@ def _crisp_packet(canvas: _Canvas) -> Image:
     rng, unit = canvas.rng, canvas.object_size / 192
     slope_x, slope_y = canvas.crumple(0.28 * canvas.object_size / canvas.fineness, 5.0)
     # Print follows the crinkles, so that its edges are not straight.
-    warp = 1.1 * canvas.fineness
+    warp = 0.55 * canvas.fineness
     rows = (canvas.y + warp * slope_y).astype(np.int32) % canvas.rows
     columns = (canvas.x + warp * slope_x).astype(np.int32) % canvas.columns
     ink = _packet_print(canvas, unit)[rows, columns]
     turn = rng.uniform(0, 2 * np.pi)
     towards = np.cos(turn) * slope_x + np.sin(turn) * slope_y
-    shade = 0.55 + 0.17 * towards + 0.07 * canvas.natural_noise(60.0)
-    glint = 0.9 * np.exp(-((towards - 1.3) ** 2) / 0.12)
-    return _soft_limit(ink * np.clip(shade, 0.1, None) + 0.45 * glint)
+    shade = 0.75 + 0.13 * towards + 0.05 * canvas.natural_noise(60.0)
+    glint = np.exp(-((towards - 1.6) ** 2) / 0.08)
+    return _soft_limit(ink * np.clip(shade, 0.15, None) + 0.35 * glint)
 
 
 def _packet_print(canvas: _Canvas, unit: float) -> Image:
     rng = canvas.rng
     centre = np.array([canvas.columns / 2, canvas.rows / 2])
-    turn = rng.uniform(-0.35, 0.35)
+    turn = rng.uniform(-0.25, 0.25)
+    up_down, left_right = rng.uniform(-14, 14), rng.uniform(-10, 10)
     across = np.cos(turn) * (canvas.x - centre[0]) + np.sin(turn) * (canvas.y - centre[1])
     along = np.cos(turn) * (canvas.y - centre[1]) - np.sin(turn) * (canvas.x - centre[0])
     ink = np.full((canvas.rows, canvas.columns), 0.55, dtype=np.float32)
-    wave = along + 9 * unit * np.sin(across / (22 * unit))
-    ink[np.abs(wave - 38 * unit) < 9 * unit] = 0.95
-    ink[np.abs(wave - 54 * unit) < 3 * unit] = 0.2
-    ink[wave < -55 * unit] = 0.3
-    badge = np.hypot(across + 30 * unit, along + 30 * unit)
+    wavelength, height = rng.uniform(17, 32) * unit, rng.uniform(3, 12) * unit
+    wave = along + height * np.sin(across / wavelength + rng.uniform(0, 6))
+    low_band, bar = (38 + up_down) * unit, rng.uniform(2.5, 5) * unit
+    ink[np.abs(wave - low_band) < 3 * bar] = 0.95
+    ink[np.abs(wave - low_band - 4.5 * bar) < bar] = 0.2
+    ink[wave < -55 * unit] = rng.uniform(0.2, 0.4)
+    badge = np.hypot(across + left_right * 3 * unit, along + (36 - up_down / 2) * unit)
     ink[badge < 30 * unit] = 0.95
-    ink[badge < 26 * unit] = 0.35
+    ink[badge < 26 * unit] = rng.uniform(0.2, 0.4)
     sheet = np.zeros(ink.shape, dtype=np.uint8)
 
     def write(text: str, x: float, y: float, size: float, weight: float) -> None:
-        place = (round(centre[0] + x * unit), round(centre[1] + y * unit))
+        place = (round(centre[0] + (x + left_right) * unit), round(centre[1] + y * unit))
         thickness = max(round(weight * unit), 1)
         cv2.putText(
             sheet, text, place, cv2.FONT_HERSHEY_DUPLEX, size * unit, 255, thickness, cv2.LINE_AA
         )
 
-    write("CRISPS", -84, 12, 1.35, 4.0)
-    write("sea salt", -52, -26, 0.55, 1.4)
+    write("CRISPS", -80, 14 + up_down, 1.3, 4.0)
+    write("sea salt", -30, -32 + up_down / 2, 0.5, 1.3)
     for number in range(6):
         words = " ".join(
             "".join(rng.choice(list("aeinorstl"), rng.integers(2, 8))) for _ in range(9)
         )
-        write(words, -88, 66 + 6 * number, 0.17, 0.5)
+        write(words, -84, 68 + 6 * number, 0.17, 0.5)
     text = sheet.astype(np.float32) / np.float32(255)
     ink += (1.05 - ink) * text
     bars = (canvas.x > centre[0] + 52 * unit) & (canvas.x < centre[0] + 88 * unit)
@@ -271,7 +287,7 @@ def _plant_leaf(canvas: _Canvas) -> Image:
         4.2 * unit / canvas.fineness,
     )
     net = np.zeros(veins.shape, dtype=np.float32)
-    for size, strength in ((13.0, 0.6), (6.0, 0.4)):
+    for size, strength in ((14.0 * np.sqrt(unit / canvas.fineness), 0.9), (6.0, 0.5)):
         cell, _, _ = canvas.facets(size, 0.1 * size)
         border = (cell != np.roll(cell, 1, 0)) | (cell != np.roll(cell, 1, 1))
         net += strength * cv2.GaussianBlur(border.astype(np.float32), (0, 0), 0.6 * canvas.fineness)
@@ -298,8 +314,8 @@ def _foil(canvas: _Canvas) -> Image:
     creases = cv2.GaussianBlur(slope_x + slope_y, (0, 0), 0.35 * canvas.fineness)
     bright += 0.05 * (creases - cv2.GaussianBlur(creases, (0, 0), 1.5 * canvas.fineness))
     marks = canvas.rng.standard_normal((1, canvas.columns), np.float32)
-    bright += 0.03 * cv2.GaussianBlur(marks, (0, 0), canvas.fineness)
-    return _soft_limit(bright + 0.03 * canvas.natural_noise(40.0))
+    bright += 0.12 * cv2.GaussianBlur(marks, (0, 0), 0.7 * canvas.fineness)
+    return _soft_limit(bright + 0.05 * canvas.natural_noise(40.0))
 
 
 def _rigid(canvas: _Canvas) -> Image:

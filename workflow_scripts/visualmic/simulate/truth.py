@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from visualmic.atomic import atomic_path
 from visualmic.errors import VisualMicError
 from visualmic.simulate.objects import Modes
-from visualmic.simulate.textures import MARGIN
+from visualmic.simulate.textures import MARGIN, spectral_gradient
 
 
 @dataclass
@@ -46,6 +46,8 @@ class Truth:
         The texture I, one period; the frame at rest begins :data:`MARGIN` pixels inside.
     shading : ndarray, float32, (H, W)
         Vignetting.
+    dead_pixels : ndarray, int64, (N,)
+        Pixels that always read the same, as places in the flattened frame.
     noise_sigma : float
         Standard deviation of the read noise in grey levels.
     electrons_per_level : float or None
@@ -67,6 +69,7 @@ class Truth:
     mode_gain: NDArray[np.float64]
     texture: NDArray[np.float64]
     shading: NDArray[np.float32]
+    dead_pixels: NDArray[np.int64]
     noise_sigma: float
     electrons_per_level: float | None = None
     settings: dict[str, Any] = field(default_factory=dict)
@@ -79,11 +82,7 @@ class Truth:
     @property
     def gradient(self) -> NDArray[np.float64]:
         """Exact derivative of the frame at rest in x and y: (2, H, W) in grey levels a pixel."""
-        spectrum = np.fft.rfft2(self.texture)
-        height, width = self.texture.shape
-        omega_x = 2 * np.pi * np.fft.rfftfreq(width)[None, :]
-        omega_y = 2 * np.pi * np.fft.fftfreq(height)[:, None]
-        slopes = [np.fft.irfft2(1j * w * spectrum, s=(height, width)) for w in (omega_x, omega_y)]
+        slopes = spectral_gradient(self.texture)
         return np.stack([self._in_frame(slope) * self.shading for slope in slopes])
 
     @property
