@@ -4,14 +4,14 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 from numpy.typing import NDArray
-from visualmic.film.ffmpeg import ffmpeg_executable
 
 
 def run_ffmpeg(*arguments: str | Path, data: bytes | None = None) -> None:
-    """Run ffmpeg and fail loudly."""
-    command = [ffmpeg_executable(), "-v", "error", "-y", *map(str, arguments)]
+    """Run the wheel's ffmpeg, that films are the same whichever ffmpeg is to read them."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, arguments)]
     subprocess.run(command, input=data, check=True)
 
 

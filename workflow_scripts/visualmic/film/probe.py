@@ -8,6 +8,8 @@ import math
 import os
 import re
 import warnings
+from array import array
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +37,7 @@ CAPTURE_RATE_TAGS = (
 
 _SAME_RATE = 0.005
 _KEY, _CORRUPT, _DISCARD = 1, 2, 4
+_SONY_BYTES = 256 << 10
 _NO_STAMP = ("NOPTS", "-9223372036854775808")
 _NOT_FILMS = {"tty": "a text", "ansi": "a text", "lrc": "a text", "image2": "a picture"}
 
@@ -133,11 +136,14 @@ class _Header:
 
 @dataclass
 class _Packets:
-    """What the packets say: timestamps in ticks (NaN where missing), and flags."""
+    """What the packets say: timestamps in ticks (NaN where missing), and flags.
 
-    tick_s: float
+    The tick is None where ffmpeg could not begin to read them.
+    """
+
+    tick_s: float | None
     stamps: NDArray[np.float64]
-    flags: NDArray[np.int64]
+    flags: NDArray[np.uint8]
     sound_s: float | None
 
 
@@ -168,10 +174,11 @@ def probe_film(path: str | os.PathLike[str], fps: float | None = None) -> FilmIn
     """
     require_rate(fps, path)
     runner.require_file(path)
-    log, table = _read_packets(path)
+    log, packets = _read_packets(path)
     header = _parse_header(log)
-    _require_whole_film(path, log, header, table)
-    packets = _parse_packets(table)
+    _require_whole_film(path, log, header, packets)
+    if header.capture_fps is None and header.format.startswith("mov"):
+        header.capture_fps, header.capture_tag = _noted_by_sony(path), "captureFps"
     if packets.stamps.size == 0:
         raise VisualMicError(f"{path} holds no frames; film again or check the export")
     timing = _timing(packets, header)
@@ -220,16 +227,16 @@ def require_rate(fps: float | None, path: str | os.PathLike[str]) -> None:
         )
 
 
-def _read_packets(path: str | os.PathLike[str]) -> tuple[str, str]:
-    """Log and packet table of ffmpeg copying the film's first video and sound to nowhere."""
+def _read_packets(path: str | os.PathLike[str]) -> tuple[str, _Packets]:
+    """Log and packets of ffmpeg copying the film's first video and sound to nowhere."""
     film = runner.film_input(path)
     stream = ffmpeg.output(film["V:0"], film["a:0?"], "pipe:", format="framecrc", c="copy")
     with runner.piped(runner.command(stream, log_level="level+info")) as (process, errors):
         assert process.stdout is not None
-        with open(process.stdout.fileno(), "rb", closefd=False) as pipe:
-            table = pipe.read()
+        with open(process.stdout.fileno(), encoding="ascii", closefd=False) as table:
+            packets = _parse_packets(table)
         process.wait()
-        return runner.read_log(errors), table.decode("ascii", errors="replace")
+        return runner.read_log(errors), packets
 
 
 def _parse_header(log: str) -> _Header:
@@ -293,7 +300,7 @@ def _rate(text: str) -> float | None:
 
 
 def _require_whole_film(
-    path: str | os.PathLike[str], log: str, header: _Header, table: str
+    path: str | os.PathLike[str], log: str, header: _Header, packets: _Packets
 ) -> None:
     """Raise VisualMicError unless ffmpeg found a film and read it to its end."""
     said = next(iter(runner.complaints(log)), "")
@@ -315,22 +322,21 @@ def _require_whole_film(
             f"{path} is cut short: the file ends before the film that its header promises; copy it"
             f" again, or keep what is there: ffmpeg -i {Path(path).name} -c copy whole.mkv"
         )
-    if "#tb 0" not in table and said:
+    if packets.tick_s is None and said:
         raise VisualMicError(f"{path} cannot be read: {said}; copy it again from the camera")
 
 
-def _parse_packets(table: str) -> _Packets:
+def _parse_packets(table: Iterable[str]) -> _Packets:
     """Read the output of ffmpeg's ``framecrc`` muxer: stream 0 is the film, stream 1 its sound."""
-    tick = [Fraction(1), Fraction(1)]
-    stamps: list[float] = []
-    flags: list[int] = []
+    ticks: dict[str, Fraction] = {}
+    stamps, flags = array("d"), array("B")
     sound_first: int | None = None
     sound_last = 0
-    for line in table.splitlines():
-        if line.startswith("#tb "):
-            number, _, value = line[4:].partition(": ")
-            tick[int(number)] = Fraction(value)
-        if line.startswith("#") or not line:
+    for line in table:
+        if line.startswith("#"):
+            if line.startswith("#tb "):
+                track, _, tick = line[4:].partition(": ")
+                ticks[track] = Fraction(tick.strip())
             continue
         fields = line.split(",", 7)
         state = _KEY
@@ -338,22 +344,34 @@ def _parse_packets(table: str) -> _Packets:
             state = int(fields[6][3:], 16)
         if state & _DISCARD:
             continue
+        stamp = fields[2].strip()
         if fields[0] == "0":
-            stamp = fields[2].strip()
             stamps.append(math.nan if stamp in _NO_STAMP else int(stamp))
-            flags.append(state)
-        elif fields[2].strip() not in _NO_STAMP:
-            begins = int(fields[2])
-            sound_first = begins if sound_first is None else min(begins, sound_first)
-            sound_last = max(sound_last, begins + int(fields[3]))
+            flags.append(state & 0xFF)
+        elif stamp not in _NO_STAMP:
+            sound_first = int(stamp) if sound_first is None else min(int(stamp), sound_first)
+            sound_last = max(sound_last, int(stamp) + int(fields[3]))
+    film_stamps, film_flags = np.array(stamps, np.float64), np.array(flags, np.uint8)
     # Pictures before the first key frame lean on what is not there: no decoder shows them.
-    first = next((at for at, state in enumerate(flags) if state & _KEY), 0)
+    first = int(np.argmax(film_flags & _KEY)) if film_flags.size else 0
     return _Packets(
-        tick_s=float(tick[0]),
-        stamps=np.array(stamps[first:], dtype=np.float64),
-        flags=np.array(flags[first:], dtype=np.int64),
-        sound_s=None if sound_first is None else float((sound_last - sound_first) * tick[1]),
+        tick_s=float(ticks["0"]) if "0" in ticks else None,
+        stamps=film_stamps[first:],
+        flags=film_flags[first:],
+        sound_s=None if sound_first is None else float((sound_last - sound_first) * ticks["1"]),
     )
+
+
+def _noted_by_sony(path: str | os.PathLike[str]) -> float | None:
+    """Find the capture rate in the XML that Sony cameras put near an end of their MP4 files."""
+    with open(path, "rb") as stream:
+        pieces = [stream.read(_SONY_BYTES)]
+        stream.seek(max(0, os.path.getsize(path) - _SONY_BYTES))
+        pieces.append(stream.read())
+    for piece in pieces:
+        if found := re.search(rb'captureFps="([^"]{1,20})"', piece):
+            return _rate(found[1].decode("ascii", errors="replace"))
+    return None
 
 
 def _timing(packets: _Packets, header: _Header) -> FrameTiming:
@@ -361,7 +379,7 @@ def _timing(packets: _Packets, header: _Header) -> FrameTiming:
     usable = bool(np.isfinite(stamps).all())
     if not usable:
         stamps = np.zeros_like(stamps)  # a bare stream has no times: count at the header's rate
-    return fit_timing(np.sort(stamps), packets.tick_s, header.fps)
+    return fit_timing(np.sort(stamps), packets.tick_s or 1.0, header.fps)
 
 
 def _keyframe_interval(keyframes: NDArray[np.int64]) -> int | None:
