@@ -201,7 +201,7 @@ def test_memory_holds_no_more_than_a_few_numbers_a_frame(tmp_path: Path) -> None
         probe_film(film)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert (peaks[1] - peaks[0]) / 10000 < 120, "bytes a frame"
+    assert (peaks[1] - peaks[0]) / 10000 < 60, "bytes a frame"
 
 
 def test_facts_can_be_written_as_json(tmp_path: Path) -> None:
