@@ -18,6 +18,8 @@ from visualmic.errors import VisualMicError, VisualMicWarning
 from visualmic.workflow.digests import digest_line
 
 WORKFLOW_PID = "VISUALMIC_WORKFLOW_PID"
+"""Environment variable that names the process whose death ends its jobs."""
+
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 1.0
 
@@ -92,6 +94,20 @@ def redirected(log: str | os.PathLike[str]) -> Iterator[TextIO]:
         os.dup2(kept[1], 2)
         for descriptor in (*kept, stream):
             os.close(descriptor)
+
+
+def adopt_jobs(library: str | os.PathLike[str]) -> None:
+    """Tell the jobs that this process will start whose they are, and where their library is.
+
+    Parameters
+    ----------
+    library : path
+        Folder of this package. Snakemake would let jobs find it only behind what is installed.
+    """
+    os.environ[WORKFLOW_PID] = str(os.getpid())
+    before = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    places = dict.fromkeys([os.path.abspath(library), *filter(None, before)])
+    os.environ["PYTHONPATH"] = os.pathsep.join(places)
 
 
 def end_with_parent() -> None:

@@ -1,0 +1,93 @@
+"""What the rules need while the job graph is built.
+
+Required: config, merged by Snakemake from config.yaml, --configfile and --config.
+Gives: SETTINGS, RECORDINGS and SIMULATIONS, all checked; METHODS, the folders under sound/; and
+functions that look up what one recording or one method needs, so that a job's parameters hold only
+what that job uses and a change elsewhere leaves it alone.
+"""
+
+import os
+import re
+import sys
+from pathlib import Path
+
+from visualmic.config.loading import load_plan
+from visualmic.config.recordings import OWN_TRACK, SIMULATED
+from visualmic.errors import VisualMicError
+from visualmic.simulate.settings import SOUNDS
+from visualmic.workflow.code import code_digest
+from visualmic.workflow.job import adopt_jobs
+
+# A job is this process' own child, not a shell's, so that it ends when this process is killed.
+shell.prefix("set -euo pipefail; exec ")
+adopt_jobs(f"{workflow.basedir}/workflow_scripts")
+
+try:
+    PLAN = load_plan(config, [f"{workflow.basedir}/config.yaml", *workflow.overwrite_configfiles])
+except VisualMicError as error:
+    # Raised further, the message would come with lines of this file that say nothing to a user.
+    sys.exit(str(error))
+
+SETTINGS, RECORDINGS, SIMULATIONS = PLAN.settings, PLAN.recordings, PLAN.simulations
+METHODS = SETTINGS["methods"]
+# Rules that serve several methods import these by name while they run.
+METHOD_MODULES = {
+    "pyramid": ("visualmic.motion.pyramid",),
+}
+# What rules use besides Python modules.
+RULE_DATA = {"make_report": ("report/**/*.html", "report/**/*.css", "report/**/*.js")}
+MEASURED = list(METHOD_MODULES)
+# How to make one file again, as the report tells it.
+CONFIGFILES = [os.path.relpath(path) for path in workflow.overwrite_configfiles]
+REMAKE = " ".join(
+    ["snakemake --cores all", *(["--configfile", *CONFIGFILES, "--"] if CONFIGFILES else [])]
+)
+REFERENCED = [name for name, recording in RECORDINGS.items() if recording.reference]
+
+
+def one_of(names):
+    """Give the pattern of a wildcard that is one of some names; no names match nothing."""
+    return "|".join(re.escape(name) for name in names) or "(?!)"
+
+
+def film_of(recording):
+    """Find the film of a recording: where it was shot, or where it will be simulated."""
+    return RECORDINGS[recording].film or f"<results>/simulated/{recording}.mp4"
+
+
+def reference_of(recording):
+    """Find the file that holds the sound that was played."""
+    reference = RECORDINGS[recording].reference
+    if reference == SIMULATED:
+        return f"<results>/simulated/{recording}_truth.wav"
+    return film_of(recording) if has_own_track(recording) else reference
+
+
+def has_own_track(recording):
+    """Say whether the sound that was played is the film's own track."""
+    return RECORDINGS[recording].reference == OWN_TRACK
+
+
+def played_sound_file(recording):
+    """Find the sound file that drives a simulation; none where the sound is made there too."""
+    sound = SIMULATIONS[recording]["sound"]
+    return [] if sound in SOUNDS else sound
+
+
+def code_of(rule, method=None):
+    """Digest the code that a rule uses, and that of one method where the rule serves several."""
+    modules = METHOD_MODULES[method] if method else ()
+    return code_digest(
+        Path(workflow.basedir, "workflow_scripts", f"{rule}.py"),
+        *modules,
+        data=RULE_DATA.get(rule, ()),
+    )
+
+
+pathvars:
+    results=SETTINGS["results"],
+
+
+wildcard_constraints:
+    recording=one_of(RECORDINGS),
+    method=one_of([*MEASURED, *(f"{method}-denoised" for method in MEASURED)]),
