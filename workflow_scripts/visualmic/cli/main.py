@@ -20,6 +20,7 @@ COMMANDS = {
     "simulate": "film a simulated object that a sound shakes",
     "evaluate": "score a recovered sound against a reference",
     "probe": "say what a film holds: size, rates, frames, sound track",
+    "preview": "show a film with its recovered sound",
     "prepare": "turn a folder of films into frames, SampledData.csv and metadata.csv",
 }
 

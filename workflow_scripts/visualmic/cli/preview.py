@@ -1,0 +1,89 @@
+"""Show a film with its recovered sound as the track.
+
+The preview plays in browsers and phones at the speed of real time: frames between two pictures are
+averaged. The picture can be coloured where the sound was heard, and its motion magnified.
+"""
+
+import argparse
+from pathlib import Path
+
+from visualmic.errors import VisualMicError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``visualmic preview`` takes."""
+    parser.add_argument("film", type=Path, help="the film to show")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT.mp4", help="the preview to write"
+    )
+    parser.add_argument(
+        "--sound",
+        type=Path,
+        required=True,
+        metavar="WAV",
+        help="what was heard, beginning with the film's first frame",
+    )
+    parser.add_argument(
+        "--fps",
+        "-s",
+        "--sampling-rate",
+        type=float,
+        metavar="N",
+        help="frames per second at which it was filmed (default: what the film says)",
+    )
+    parser.add_argument("--crop", metavar="X,Y,W,H", help="show and hear this part of the frame")
+    parser.add_argument(
+        "--shown-fps",
+        type=float,
+        default=30.0,
+        metavar="N",
+        help="pictures per second of the preview (default 30)",
+    )
+    parser.add_argument(
+        "--heat-map", action="store_true", help="colour the places that move along with the sound"
+    )
+    parser.add_argument(
+        "--magnify",
+        type=float,
+        default=0.0,
+        metavar="FACTOR",
+        help="show the motion that makes the sound this many times larger, slowed to 3 swings a"
+        " second",
+    )
+    parser.add_argument("--waveform", action="store_true", help="draw the sound below the picture")
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Read the sound and write the preview."""
+    from visualmic.audio.wav import read_audio
+    from visualmic.film.decode import FilmFrames
+    from visualmic.report.preview import PreviewSettings, write_preview
+
+    if arguments.output.suffix.lower() not in (".mp4", ".m4v"):
+        raise VisualMicError(f"{arguments.output} is no MP4 film; name it with .mp4 at the end")
+    settings = PreviewSettings(
+        shown_fps=arguments.shown_fps,
+        heat_map=arguments.heat_map,
+        magnify=arguments.magnify,
+        waveform=arguments.waveform,
+    )
+    film = FilmFrames(arguments.film, fps=arguments.fps, crop=_crop(arguments.crop))
+    sound, rate = read_audio(arguments.sound)
+    write_preview(
+        film, film.time_s(), sound, rate, arguments.output, settings, quiet=arguments.quiet
+    )
+    print(arguments.output)
+    return 0
+
+
+def _crop(text: str | None) -> tuple[int, int, int, int] | None:
+    if text is None:
+        return None
+    parts = text.replace("x", ",").split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise VisualMicError(
+            f"crop {text!r} is not X,Y,W,H: four whole numbers of pixels, such as 100,80,192,192"
+        )
+    x, y, width, height = (int(part) for part in parts)
+    return x, y, width, height
