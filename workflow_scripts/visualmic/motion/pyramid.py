@@ -35,7 +35,7 @@ from visualmic.progress import Progress
 
 # Pixels that one thread works on at once: enough to hide the cost of the calls on small frames,
 # little enough to stay in the cache on large ones.
-_PIXELS_AT_ONCE = 2**17
+_PIXELS_AT_ONCE = 2**18
 
 # A subband whose amplitude is below a thousandth of a grey level, or a phase that never moves by a
 # millionth of a radian, holds only the rounding of single precision.
