@@ -5,9 +5,13 @@ the same sound played backwards (chance), and a perfect copy would score.
 """
 
 import argparse
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from visualmic.errors import VisualMicError
+
+if TYPE_CHECKING:
+    from visualmic.evaluate.scores import EvaluationSettings, Scores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="largest delay to look for to either side, in seconds (default: 0.25)",
     )
     parser.add_argument("--json", metavar="OUT", help="write the scores to this file, too")
+    parser.add_argument(
+        "--figures", metavar="DIR", help="draw both sounds and how they differ into this folder"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -63,23 +70,47 @@ def run(arguments: argparse.Namespace) -> int:
     for line in report(scores):
         print(line)
     if arguments.json:
-        write_scores(arguments.json, scores)
+        write_scores(arguments.json, scores, recording=Path(arguments.recovered).stem)
+    if arguments.figures:
+        for path in _draw(arguments, settings):
+            print(f"wrote {path}")
     return 0
 
 
-def report(scores: Any) -> list[str]:
+def _draw(arguments: argparse.Namespace, settings: "EvaluationSettings") -> list[Path]:
+    from visualmic.report import figures
+
+    title = Path(arguments.recovered).stem
+    sounds = figures.align_files(
+        {title: arguments.recovered},
+        arguments.reference,
+        offset_s=arguments.offset,
+        fps=arguments.fps,
+        settings=settings,
+    )
+    folder = Path(arguments.figures)
+    return [
+        *figures.draw_sounds(sounds, folder / "sounds", title),
+        *figures.draw_frequency_snr(sounds, folder / "frequency_snr", title),
+        *figures.draw_amplitudes(sounds, folder / "amplitudes", title),
+    ]
+
+
+def report(scores: "Scores") -> list[str]:
     """Lay scores out as lines of text, columns aligned."""
     from visualmic.evaluate.metrics import METRICS
 
-    lines = [
-        f"compared {scores.duration_s:.2f} s at {scores.rate:g} Hz,"
-        f" {scores.band_hz[0]:.0f} to {scores.band_hz[1]:.0f} Hz",
-        f"recovered sound: {1000 * scores.lag_s:+.3f} ms late,"
-        f" {'same' if scores.polarity > 0 else 'opposite'} polarity,"
-        f" correlation {scores.correlation:.3f}",
-    ]
+    lines = []
+    if scores.lag_s is not None and scores.polarity is not None and scores.band_hz is not None:
+        lines = [
+            f"compared {scores.duration_s:.2f} s at {scores.rate:g} Hz,"
+            f" {scores.band_hz[0]:.0f} to {scores.band_hz[1]:.0f} Hz",
+            f"recovered sound: {1000 * scores.lag_s:+.3f} ms late,"
+            f" {'same' if scores.polarity > 0 else 'opposite'} polarity,"
+            f" correlation {scores.correlation:.3f}",
+        ]
     lines += [f"warning: {warning}" for warning in scores.warnings]
-    rows = [("metric", "value", "silence", "chance", "perfect", "unit")]
+    rows: list[tuple[str, ...]] = [("metric", "value", "silence", "chance", "perfect", "unit")]
     reasons = []
     for name, entry in scores.metrics.items():
         numbers = (entry.value, entry.silence, entry.chance, entry.perfect)

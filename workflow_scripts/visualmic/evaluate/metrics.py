@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from visualmic.evaluate.equaliser import info
-from visualmic.evaluate.frequency import coherence, snr_per_band, snr_per_frequency
+from visualmic.evaluate.frequency import (
+    SNR_RANGE_DB,
+    coherence,
+    snr_per_band,
+    snr_per_frequency,
+)
 from visualmic.evaluate.intelligibility import estoi, pesq, stoi
 from visualmic.evaluate.spectral import (
     Tone,
@@ -31,6 +36,7 @@ from visualmic.evaluate.waveform import (
 
 __all__ = [
     "METRICS",
+    "SNR_RANGE_DB",
     "Metric",
     "Tone",
     "UndefinedMetric",

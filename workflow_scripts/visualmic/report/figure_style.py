@@ -1,0 +1,176 @@
+"""The look of every figure, and how figures become files.
+
+Colours are told apart by people who do not see red and green alike (Okabe and Ito's palette,
+viridis for levels); type is large enough that a figure is read at half its size; figures are
+objects of their own, without the global state of pyplot, so that they can be drawn anywhere.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from visualmic.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 130
+
+INK = "#222222"
+REFERENCE_COLOUR = "#777777"
+SILENCE_COLOUR = "#222222"
+LEVELS = "viridis"
+
+_METHOD_COLOURS = {
+    "pyramid": "#E69F00",
+    "pyramid-denoised": "#D55E00",
+    "lucas-kanade": "#56B4E9",
+    "lucas-kanade-denoised": "#0072B2",
+    "siamese": "#009E73",
+    "resnet50": "#CC79A7",
+    "fpn": "#999933",
+    "hybrid": "#882255",
+}
+_OTHER_COLOURS = ("#44AA99", "#AA4499", "#117733", "#332288", "#DDCC77", "#661100")
+
+_STYLE: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": "#666666",
+    "axes.grid": False,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 12,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 13,
+    "axes.titleweight": "bold",
+    "figure.facecolor": "white",
+    "font.family": "DejaVu Sans",
+    "font.size": 12,
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.8,
+    "legend.fontsize": 11.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.8,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "visualmic",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": "#444444",
+    "xtick.labelsize": 11.5,
+    "ytick.color": "#444444",
+    "ytick.labelsize": 11.5,
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Draw in the style of this project inside the block."""
+    import matplotlib
+
+    settings: Any = dict(matplotlib.rcParamsDefault) | _STYLE
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def new_figure(width_in: float, height_in: float) -> "Figure":
+    """Make an empty figure that draws to files only.
+
+    Parameters
+    ----------
+    width_in, height_in : float
+        Its size, in inches.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_figure(figure: "Figure", stem: str | os.PathLike[str], palette: bool = True) -> list[Path]:
+    """Write a figure as PNG and SVG, files that appear whole or not at all.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        What to write.
+    stem : path
+        The files' path without a suffix; a dot in it is part of the name.
+    palette : bool
+        Keep the 256 colours that matter in the PNG, which makes it a third as large; not for
+        pictures that blend two colour scales.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The PNG and the SVG.
+
+    Raises
+    ------
+    VisualMicError
+        If they cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from PIL import Image
+
+    png, svg = (Path(f"{os.fspath(stem)}.{suffix}") for suffix in ("png", "svg"))
+    with figure_style():
+        figure.dpi = DOTS_PER_INCH
+        # The layout is found once, and each file drawn once: Figure.savefig draws everything twice.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+        if palette:
+            picture = picture.quantize(256, dither=Image.Dither.NONE)
+        with atomic_path(png) as temporary:
+            picture.save(temporary)
+        with atomic_path(svg) as temporary:
+            FigureCanvasSVG(figure).print_svg(os.fspath(temporary), metadata={"Date": None})
+    return [png, svg]
+
+
+def method_colours(methods: Iterable[str]) -> dict[str, str]:
+    """Give every method its colour: the same in all figures for those that are known.
+
+    Parameters
+    ----------
+    methods : iterable of str
+        Names of methods.
+
+    Returns
+    -------
+    dict of str to str
+        Colours as ``#rrggbb``.
+    """
+    colours = {}
+    others = 0
+    for method in methods:
+        if method in _METHOD_COLOURS:
+            colours[method] = _METHOD_COLOURS[method]
+        else:
+            colours[method] = _OTHER_COLOURS[others % len(_OTHER_COLOURS)]
+            others += 1
+    return colours
+
+
+def say_nothing_to_draw(axes: "Axes", reason: str) -> None:
+    """Write into empty axes why there is nothing in them."""
+    axes.text(
+        0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center", wrap=True, color=INK
+    )
+    axes.set_xticks([])
+    axes.set_yticks([])
