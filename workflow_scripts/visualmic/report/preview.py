@@ -175,7 +175,8 @@ def _heat(
     source: FrameSource, windows: Sequence[slice], analytic: NDArray[np.complex64], quiet: bool
 ) -> NDArray[np.float64]:
     """Give the opacity, 0 to 1, of each block's colour."""
-    block = max(4, round(max(source.width, source.height) / 64))
+    # A block holds some texture, so that the map shows places and not only edges.
+    block = max(8, round(max(source.width, source.height) / 20))
     found = SoundHeat((source.height, source.width), block)
     with Progress("find where it was heard", len(windows), unit="picture", quiet=quiet) as progress:
         for window, frames in _windowed(source, windows):
@@ -253,7 +254,10 @@ class _Canvas:
         self.size = (width, height + strip)
         self._heat = None
         if heat is not None:
-            smooth = np.asarray(cv2.resize(heat, self._picture), np.float64)
+            smooth = np.asarray(
+                cv2.resize(heat, self._picture, interpolation=cv2.INTER_CUBIC), np.float64
+            )
+            smooth = np.clip(smooth, 0.0, 1.0)
             self._heat = smooth[..., None], heat_colours(smooth).astype(np.float32)
         self._strip = _wave_strip(sound, width, strip) if strip else None
 
@@ -265,7 +269,7 @@ class _Canvas:
         frame = np.repeat(np.clip(enlarged, 0, 255)[..., None], 3, axis=2)
         if self._heat is not None:
             strength, colours = self._heat
-            opacity = (_LOUDEST_OPACITY * (0.15 + 0.85 * loudness)) * strength
+            opacity = (_LOUDEST_OPACITY * (0.2 + 0.8 * loudness)) * strength
             frame = (1 - opacity) * frame + opacity * colours
         shown = np.round(frame).astype(np.uint8)
         if self._strip is None:
