@@ -86,3 +86,13 @@ def test_a_failed_simulation_leaves_what_was_there(tmp_path):
 def test_a_film_is_not_written_under_an_ending_no_container_has(tmp_path):
     with pytest.raises(VisualMicError, match=r"must end in \.mp4, \.mov, \.mkv"):
         simulate_recording(SimulationSettings(), tmp_path / "film.txt")
+
+
+def test_an_encoder_that_fails_is_named_and_leaves_nothing(tmp_path, monkeypatch):
+    broken = tmp_path / "broken"
+    broken.write_text("#!/bin/sh\necho 'no space left on device' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr("visualmic.simulate.recording.ffmpeg_executable", lambda: str(broken))
+    with pytest.raises(VisualMicError, match=r"cannot encode .*film\.mp4: no space left on device"):
+        simulate_recording(SimulationSettings(**SMALL), tmp_path / "film.mp4", quiet=True)
+    assert list(tmp_path.iterdir()) == [broken]

@@ -40,11 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tone", type=float, default=220.0, metavar="HZ", help="for --sound tone")
     parser.add_argument("--modes", type=int, help="number of vibration modes")
     parser.add_argument("--direction", type=float, metavar="DEG", help="of a rigid object's motion")
+    parser.add_argument("--low", type=float, default=50.0, metavar="HZ", help="of the sound's band")
+    parser.add_argument("--high", type=float, metavar="HZ", help="of it (default: 0.45 of fps)")
     parser.add_argument("-q", "--quiet", action="store_true", help="show no progress")
     camera = parser.add_argument_group("camera and light")
     camera.add_argument("--exposure", type=float, default=0.5, help="share of the frame interval")
     camera.add_argument("--brightness", type=float, default=128.0, help="mean grey level")
     camera.add_argument("--contrast", type=float, default=1.0, help="1 is full, 0 an even surface")
+    camera.add_argument("--blur", type=float, default=0.6, metavar="PX", help="of the lens")
     camera.add_argument("--noise", type=float, default=1.0, help="read noise in grey levels")
     camera.add_argument(
         "--electrons", type=float, metavar="N", help="photo-electrons a grey level, for shot noise"
@@ -52,14 +55,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     camera.add_argument("--flicker", type=float, default=0.0, help="lamp flicker, share of light")
     camera.add_argument("--mains", type=float, default=50.0, metavar="HZ", help="mains frequency")
     camera.add_argument("--shake", type=float, default=0.0, metavar="PX", help="camera shake, rms")
+    camera.add_argument("--shake-hz", type=float, default=6.0, metavar="HZ", help="its highest")
     camera.add_argument("--drift", type=float, default=0.0, metavar="PX", help="drift in all")
     camera.add_argument("--vignetting", type=float, default=0.0, help="light lost in the corners")
     camera.add_argument("--dead-pixels", type=int, default=0, metavar="N")
     file = parser.add_argument_group("file")
     file.add_argument("--codec", default="h264", help="h264 or lossless (default: %(default)s)")
-    file.add_argument("--crf", type=int, default=8, help="quality of H.264, 0 best, 51 worst")
+    file.add_argument("--crf", type=int, default=2, help="quality of H.264, 0 best, 51 worst")
     file.add_argument("--preset", default="fast", help="effort of H.264 (default: %(default)s)")
     file.add_argument("--gop", type=int, default=60, help="frames a key frame")
+    file.add_argument("--b-frames", type=int, metavar="N", help="between others in a row")
     file.add_argument(
         "--container-fps", type=float, metavar="HZ", help="rate that the file claims (slow motion)"
     )
@@ -88,14 +93,18 @@ def run(arguments: argparse.Namespace) -> int:
         tone_hz=arguments.tone,
         modes=arguments.modes,
         direction_deg=arguments.direction,
+        sound_low_hz=arguments.low,
+        sound_high_hz=arguments.high,
         exposure=arguments.exposure,
         brightness=arguments.brightness,
         contrast=arguments.contrast,
+        blur_px=arguments.blur,
         noise_sigma=arguments.noise,
         electrons_per_level=arguments.electrons,
         flicker=arguments.flicker,
         mains_hz=arguments.mains,
         shake_px=arguments.shake,
+        shake_hz=arguments.shake_hz,
         drift_px=arguments.drift,
         vignetting=arguments.vignetting,
         dead_pixels=arguments.dead_pixels,
@@ -103,6 +112,7 @@ def run(arguments: argparse.Namespace) -> int:
         crf=arguments.crf,
         preset=arguments.preset,
         gop=arguments.gop,
+        b_frames=arguments.b_frames,
         container_fps=arguments.container_fps,
         capture_tag=arguments.capture_tag,
         audio_track=arguments.audio_track,

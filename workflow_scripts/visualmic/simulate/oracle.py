@@ -136,9 +136,9 @@ def oracle_signal(
 ) -> NDArray[np.float64]:
     r"""Hear the sound as well as the film allows: oracle modes, combined with all that is true.
 
-    At each frequency the modes are :math:`q = h s + n` with the true transfer functions h, the
-    power P of the true sound and the covariance C of the oracle's errors; the linear estimate of
-    least mean square error is
+    At each frequency the modes are :math:`q = h s + n` with the true transfer functions h (times
+    gains, where compression shrank the motion), the power P of the true sound and the covariance C
+    of the oracle's errors; the linear estimate of least mean square error is
 
     .. math:: \hat s = \frac{P h^H C^{-1} q}{1 + P h^H C^{-1} h}.
 
@@ -162,7 +162,10 @@ def combine_modes(modes: NDArray[np.float64], truth: Truth) -> NDArray[np.float6
     frequency = np.fft.rfftfreq(count, 1 / truth.capture_fps).astype(np.float64)
     exposure_s = truth.settings.get("exposure", 0.0) / truth.capture_fps
     response = truth.modes.response(frequency) * np.sinc(frequency * exposure_s)
-    error = modes - truth.displacement
+    # Compression copies blocks and so shrinks small motion: the modes come with gains (K, K).
+    gains = np.linalg.lstsq(truth.displacement, modes, rcond=None)[0]
+    error = modes - truth.displacement @ gains
+    response = gains.T @ response
     covariance = np.atleast_2d(np.cov(error.T, bias=True)) * count
     tiny = 1e-12 * np.trace(covariance) + 1e-30
     inverse = np.linalg.inv(covariance + tiny * np.eye(len(covariance)))

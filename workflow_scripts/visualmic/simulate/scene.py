@@ -22,7 +22,7 @@ MEAN_MOMENTS = 8
 STILL_ENOUGH = 2e-5
 # Moments drawn for an exposure in which the displacement leaves its mean by up to so many pixels.
 MOMENTS = ((0.15, 4), (0.5, 6), (1.2, 8), (3.0, 14), (np.inf, 24))
-CHUNK = 4096
+CHUNK = 1024
 
 
 class Scene:
@@ -135,12 +135,10 @@ class Scene:
                 weight = np.ones(len(frame))
             else:
                 place, share = _exposure_moments(int(count))
-                time = (start + frame)[:, None] + settings.exposure * place
-                time = time / self.capture_fps
-                mode = self._scale * self._vibration.modes_at(time).reshape(-1, _count(self))
+                time = ((start + frame)[:, None] + settings.exposure * place) / self.capture_fps
+                weight, frame = np.tile(share, len(frame)), np.repeat(frame, count)
+                mode = self._scale * self._vibration.modes_at(time).reshape(len(frame), -1)
                 offset = self._camera.position(time).reshape(-1, 2)
-                weight = np.tile(share, len(frame))
-                frame = np.repeat(frame, count)
             modes.append(mode)
             offsets.append(offset)
             frames.append(frame)
@@ -196,10 +194,6 @@ def simulate_frames(
     return scene.batches(), scene.truth
 
 
-def _count(scene: Scene) -> int:
-    return scene.truth.displacement.shape[1]
-
-
 def _exposure_moments(count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Gauss-Legendre moments in [-1/2, 1/2] of the exposure, and their weights, which sum to 1."""
     place, weight = np.polynomial.legendre.leggauss(count)
@@ -218,11 +212,11 @@ def _probes(shapes: NDArray[np.float32], a_side: int) -> NDArray[np.float64]:
 
 def _peak_displacement(modes: NDArray[np.float64], shapes: NDArray[np.float32]) -> float:
     """Find the largest displacement of any pixel in any frame, in pixels."""
-    probes = _probes(shapes, 48)
+    probes = _probes(shapes, 48).astype(np.float32)
     largest = 0.0
     for start in range(0, len(modes), CHUNK):
-        moved = np.tensordot(modes[start : start + CHUNK], probes, axes=1)
-        largest = max(largest, float((moved**2).sum(axis=1).max()))
+        moved = np.tensordot(modes[start : start + CHUNK].astype(np.float32), probes, axes=1)
+        largest = max(largest, float((moved[:, 0] ** 2 + moved[:, 1] ** 2).max()))
     return float(np.sqrt(largest))
 
 
@@ -233,11 +227,12 @@ def _reach(
     excursion: float,
 ) -> NDArray[np.float64]:
     """Find the least and greatest displacement in x and y, with a little to spare: (2, 2)."""
-    probes = _probes(shapes, 48)
+    probes = _probes(shapes, 48).astype(np.float32)
     low, high = np.full(2, np.inf), np.full(2, -np.inf)
     for start in range(0, len(modes), CHUNK):
         part = slice(start, start + CHUNK)
-        moved = np.tensordot(modes[part], probes, axes=1) + offset[part, :, None]
+        moved = np.tensordot(modes[part].astype(np.float32), probes, axes=1)
+        moved += offset[part, :, None].astype(np.float32)
         low = np.minimum(low, moved.min(axis=(0, 2)))
         high = np.maximum(high, moved.max(axis=(0, 2)))
     spare = 1.1 * excursion + 0.02 * (high - low) + 1e-4

@@ -125,7 +125,7 @@ class SimulationSettings:
     vignetting: float = 0.0
     dead_pixels: int = 0
     codec: str = "h264"
-    crf: int = 8
+    crf: int = 2
     preset: str = "fast"
     gop: int = 60
     b_frames: int | None = None
