@@ -136,11 +136,19 @@ def align(
     """
     sound = _checked(recovered, rate, "the recovered sound")
     truth = _checked(reference, reference_rate, "the reference")
-    if max_lag_s < 0:
-        raise VisualMicError(f"the largest lag is {max_lag_s:g} s; give 0 or more")
+    if not (math.isfinite(max_lag_s) and max_lag_s >= 0):
+        raise VisualMicError(f"the largest lag is {max_lag_s:g} s; give a number, 0 or more")
+    if not math.isfinite(offset_s):
+        raise VisualMicError(f"the reference's offset is {offset_s:g} s; give a number of seconds")
+    duration_s = (len(sound) / rate, len(truth) / reference_rate)
+    # Else a wild offset would ask for as much memory.
+    max_lag_s = min(max_lag_s, sum(duration_s))
+    _require_overlap(
+        min(duration_s[0], duration_s[1] - offset_s) - max(0.0, -offset_s) + max_lag_s,
+        min(rate, reference_rate),
+    )
     common = float(min(rate, reference_rate))
-    duration = min(len(sound) / rate, len(truth) / reference_rate)
-    if lowest_hz * duration < 10 or common < 4 * lowest_hz:
+    if lowest_hz * min(duration_s) < 10 or common < 4 * lowest_hz:
         lowest_hz = 0.0
     band = (lowest_hz, common / 2 * (1 - _TAPER))
 
@@ -155,7 +163,7 @@ def align(
         played = _resample(truth, reference_rate, common, lowest_hz, advance_s)
     start = max(0, math.ceil(-advance_s * common - 1e-6))
     stop = min(len(heard), len(played))
-    _require_overlap(stop - start)
+    _require_overlap((stop - start) / common, common)
     heard, played = heard[start:stop], played[start:stop]
     product = float(heard @ played)
     polarity = -1 if product < 0 else 1
@@ -242,10 +250,6 @@ def _resample(
     lead = -min(skipped, 0)
     if lead:
         signal = np.concatenate([np.zeros(lead), signal])
-    if signal.size == 0:
-        raise VisualMicError(
-            "the reference ends before the film begins: check its offset and its length"
-        )
     remainder_s = advance_s - skipped / rate
     length, new_length = _padded_lengths(len(signal), rate, new_rate)
     spectrum = scipy.fft.rfft(signal, length)
@@ -299,7 +303,7 @@ def _coarse_lag(heard: Signal, played: Signal, max_lag_s: float, rate: float) ->
 def _refine(heard: Signal, played: Signal, coarse: int) -> float:
     """Lag beyond `coarse`, within one sample, that maximises the band-limited correlation."""
     start, stop = max(0, coarse), min(len(heard), len(played) + coarse)
-    _require_overlap(stop - start)
+    _require_overlap(stop - start, 1.0)
     late = heard[start:stop]
     early = played[start - coarse : stop - coarse]
     length = scipy.fft.next_fast_len(len(late) + 8, real=True)
@@ -326,8 +330,9 @@ def _refine(heard: Signal, played: Signal, coarse: int) -> float:
     return 0.0 if abs(lag) < 1e-3 else lag
 
 
-def _require_overlap(samples: int) -> None:
-    if samples < LEAST_SAMPLES:
+def _require_overlap(duration_s: float, rate: float) -> None:
+    # Half a sample of grace for durations that are not whole numbers of samples.
+    if duration_s * rate < LEAST_SAMPLES - 0.5:
         raise VisualMicError(
             "the recovered sound and its reference do not overlap in time: check the offset and"
             " the lengths of both"

@@ -73,7 +73,9 @@ def figure_style() -> Iterator[None]:
     """Draw in the style of this project inside the block."""
     import matplotlib
 
-    settings: Any = dict(matplotlib.rcParamsDefault) | _STYLE
+    # A person's own matplotlibrc must not change the figures; naming a backend would start pyplot.
+    defaults = {k: v for k, v in matplotlib.rcParamsDefault.items() if not k.startswith("backend")}
+    settings: Any = defaults | _STYLE
     with matplotlib.rc_context(settings):
         yield
 
@@ -172,5 +174,5 @@ def say_nothing_to_draw(axes: "Axes", reason: str) -> None:
     axes.text(
         0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center", wrap=True, color=INK
     )
-    axes.set_xticks([])
-    axes.set_yticks([])
+    # The ticks themselves may be shared with axes that are not empty.
+    axes.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)

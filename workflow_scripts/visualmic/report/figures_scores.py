@@ -92,9 +92,14 @@ def _draw_metric(
     metric = METRICS[name]
     unit = f" ({metric.unit})" if metric.unit else ""
     axes.set_title(f"{metric.title}{unit}, {metric.better} is better", fontsize=12)
+    axes.set_yticks(range(len(methods)), methods)
+    axes.set_ylim(max(len(methods), 1) - 0.4, -0.6)
     scored = [row for row in rows if row.get(name) is not None]
     if not scored:
         say_nothing_to_draw(axes, "no scores")
+        # The methods' names serve the whole row of panels.
+        axes.tick_params(labelleft=True)
+        axes.label_outer()
         return
     colours = method_colours(methods)
     random = np.random.default_rng(0)
@@ -109,8 +114,6 @@ def _draw_metric(
         if 1 < values.size <= _MOST_DOTS:
             spread = place + 0.22 * random.uniform(-1, 1, values.size)
             axes.plot(values, spread, ".", color=INK, alpha=0.45, markersize=5, mew=0)
-    axes.set_yticks(range(len(methods)), methods)
-    axes.set_ylim(len(methods) - 0.4, -0.6)
     axes.grid(axis="x")
     _mark_silence(axes, scored, name)
 

@@ -206,12 +206,14 @@ def _draw_waveform(axes: "Axes", samples: Signal, aligned: Aligned, colour: str)
 
 
 def _draw_levels(axes: "Axes", shown: Spectrogram, loudest: float) -> Any:
+    from matplotlib import colormaps
+
     levels = 10 * np.log10(np.maximum(shown.power / loudest, 10 ** (-RANGE_DB / 10)))
-    # Whole decibels are what an eye can tell, and compress far better.
+    # Whole decibels, a colour each, are what an eye can tell, and compress far better.
     levels = np.round(levels)
     image = axes.imshow(
         levels,
-        cmap=LEVELS,
+        cmap=colormaps[LEVELS].resampled(round(RANGE_DB) + 1),
         vmin=-RANGE_DB,
         vmax=0.0,
         origin="lower",
