@@ -17,6 +17,7 @@ References
 
 import math
 import os
+import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -30,7 +31,7 @@ from visualmic.audio.denoise import butterworth_highpass
 from visualmic.errors import VisualMicError
 from visualmic.film.source import FrameSource
 from visualmic.motion.signals import MotionSignals
-from visualmic.motion.steerable_pyramid import SteerablePyramid, largest_scale_count
+from visualmic.motion.steerable_pyramid import SteerablePyramid, Workspace, largest_scale_count
 from visualmic.progress import Progress
 
 # Pixels that one thread works on at once: enough to hide the cost of the calls on small frames,
@@ -246,6 +247,7 @@ class _PhaseMeter:
     ) -> None:
         self._pyramid = pyramid
         self._downsample = downsample
+        self._own = threading.local()
         self._reference = {
             subband: coefficients[0]
             for subband, coefficients in pyramid.coefficients(reference).items()
@@ -255,11 +257,13 @@ class _PhaseMeter:
         """Return the weighted phases and the energies ``(B, C)`` of frames ``(B, H, W)``."""
         from visualmic.motion.phase_kernels import phase_sums
 
+        if not hasattr(self._own, "workspace"):
+            self._own.workspace = Workspace()
         spectrum = self._pyramid.spectrum(_reduced(frames, self._downsample))
         phases = np.empty((len(self._pyramid.subbands), len(frames)))
         energies = np.empty_like(phases)
         for index, subband in enumerate(self._pyramid.subbands):
-            coefficients = self._pyramid.subband(spectrum, subband)
+            coefficients = self._pyramid.subband(spectrum, subband, self._own.workspace)
             phase_sums(coefficients, self._reference[subband], phases[index], energies[index])
         return phases.T, energies.T
 

@@ -38,6 +38,26 @@ class _Filter:
     columns: NDArray[np.int64]
     gain: NDArray[np.float32]
     rows_first: bool
+    kept: tuple[tuple[slice, slice], ...]
+    empty: tuple[slice, ...]
+
+
+class Workspace:
+    """Memory that one thread works in, used again for every subband of every frame.
+
+    A fresh array of a megabyte costs the system more time to hand out than the work done in it.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, NDArray[np.complex64]] = {}
+
+    def array(self, name: str, shape: tuple[int, ...]) -> NDArray[np.complex64]:
+        """Array of this shape in the buffer of this name, with whatever it held."""
+        size = math.prod(shape)
+        buffer = self._buffers.get(name)
+        if buffer is None or len(buffer) < size:
+            buffer = self._buffers[name] = np.empty(size, np.complex64)
+        return buffer[:size].reshape(shape)
 
 
 def largest_scale_count(shape: tuple[int, int]) -> int:
@@ -155,47 +175,38 @@ class SteerablePyramid:
         half = scipy.fft.rfft2(np.asarray(frames, np.float32), axes=(1, 2))
         return np.asarray(half, np.complex64)
 
-    def subband(self, spectrum: NDArray[np.complex64], subband: Subband) -> NDArray[np.complex64]:
-        """Coefficients ``(B, h, w)`` of one subband of frames with this half spectrum."""
+    def subband(
+        self,
+        spectrum: NDArray[np.complex64],
+        subband: Subband,
+        workspace: Workspace | None = None,
+    ) -> NDArray[np.complex64]:
+        """Coefficients ``(B, h, w)`` of one subband of frames with this half spectrum.
+
+        With a `workspace` they lie in its memory, valid until it is used again.
+        """
         from visualmic.motion.phase_kernels import filter_spectrum
 
+        workspace = workspace or Workspace()
         band = self._filters[subband]
-        height, width = band.shape
-        product = np.empty((len(spectrum), *band.gain.shape), np.complex64)
+        product = workspace.array("product", (len(spectrum), *band.gain.shape))
         filter_spectrum(spectrum, band.rows, band.columns, band.gain, self._factor, product)
         # A filter covers half of the plane at most: the lines on which it is zero need no
         # transform along themselves, only zeros in the transform across.
         first, second = (1, 2) if band.rows_first else (2, 1)
         product = scipy.fft.ifft(product, axis=first, overwrite_x=True)
-        padded = np.zeros((len(spectrum), height, width), np.complex64)
-        if band.rows_first:
-            for kept, place in _runs(band.columns, width):
-                padded[:, :, place] = product[:, :, kept]
-        else:
-            for kept, place in _runs(band.rows, height):
-                padded[:, place, :] = product[:, kept, :]
+        padded = workspace.array("padded", (len(spectrum), *band.shape))
+        # Seen with the axis that is padded in the middle.
+        source, target = (
+            (product.swapaxes(1, 2), padded.swapaxes(1, 2))
+            if band.rows_first
+            else (product, padded)
+        )
+        for here, there in band.kept:
+            target[:, there] = source[:, here]
+        for gap in band.empty:
+            target[:, gap] = 0
         return np.asarray(scipy.fft.ifft(padded, axis=second, overwrite_x=True), np.complex64)
-
-    def add_to_spectrum(
-        self,
-        spectrum: NDArray[np.complex64],
-        subband: Subband,
-        coefficients: NDArray[np.complex64],
-    ) -> None:
-        """Add what coefficients ``(B, h, w)`` contribute to frames, to their full spectrum.
-
-        The real part of the inverse transform of `spectrum` ``(B, H, W)`` is then the part of the
-        frames that the subbands hold: for untouched coefficients that is the frame itself wherever
-        the squared filters sum to one.
-        """
-        band = self._filters[subband]
-        (height, width), (all_rows, all_columns) = band.shape, self.shape
-        transform = scipy.fft.fft2(coefficients, axes=(1, 2))
-        part = transform[:, (band.rows % height)[:, None], (band.columns % width)[None, :]]
-        # The filter has twice the amplitude of the real pyramid's on one half of the plane; the
-        # real part spreads it over both.
-        part *= np.complex64(np.conj(self._factor) / 2) * band.gain
-        spectrum[:, (band.rows % all_rows)[:, None], (band.columns % all_columns)[None, :]] += part
 
     def coefficients(self, frames: NDArray[np.float32]) -> dict[Subband, NDArray[np.complex64]]:
         """All subbands of frames ``(B, H, W)``: ``{(scale, orientation): (B, h, w)}``."""
@@ -279,16 +290,32 @@ def _crop_filter(gain: NDArray[np.float64]) -> _Filter:
     else:
         unshifted = unshifted[rows_present]
         every_row = every_row[rows_present]
-    kept = np.ascontiguousarray(unshifted, np.float32)
-    return _Filter((height, width), every_row, every_column, kept, bool(rows_first))
+    kept, empty = _placement(
+        every_column if rows_first else every_row, width if rows_first else height
+    )
+    return _Filter(
+        shape=(height, width),
+        rows=every_row,
+        columns=every_column,
+        gain=np.ascontiguousarray(unshifted, np.float32),
+        rows_first=bool(rows_first),
+        kept=kept,
+        empty=empty,
+    )
 
 
-def _runs(frequencies: NDArray[np.int64], size: int) -> list[tuple[slice, slice]]:
-    """Where runs of consecutive frequencies lie in the cropped and in the full spectrum."""
+def _placement(
+    frequencies: NDArray[np.int64], size: int
+) -> tuple[tuple[tuple[slice, slice], ...], tuple[slice, ...]]:
+    """Where runs of frequencies lie in the cropped and the full spectrum, and where none lies."""
     breaks = np.flatnonzero(np.diff(frequencies) != 1) + 1
-    edges = [0, *breaks.tolist(), len(frequencies)]
-    runs = []
-    for start, end in itertools.pairwise(edges):
+    kept = []
+    empty = []
+    end_before = 0
+    for start, end in itertools.pairwise([0, *breaks.tolist(), len(frequencies)]):
         place = int(frequencies[start]) % size
-        runs.append((slice(start, end), slice(place, place + end - start)))
-    return runs
+        kept.append((slice(start, end), slice(place, place + end - start)))
+        empty.append(slice(end_before, place))
+        end_before = place + end - start
+    empty.append(slice(end_before, size))
+    return tuple(kept), tuple(gap for gap in empty if gap.start < gap.stop)
