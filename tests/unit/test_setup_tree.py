@@ -82,3 +82,15 @@ def test_library_never_imports_snakemake() -> None:
 
 def test_continuous_integration_entry_can_be_executed() -> None:
     assert os.access(PROJECT / ".ci" / "run", os.X_OK)
+
+
+def test_make_bench_runs_what_measures_and_only_that() -> None:
+    text = (PROJECT / "Makefile").read_text()
+    parts = set(re.search(r"^BENCH_PARTS := (.*)$", text, re.MULTILINE)[1].split())
+    scripts = {
+        f"benchmarks/{path.name}": path.read_text() for path in PROJECT.glob("benchmarks/*.py")
+    }
+    runnable = {name for name, source in scripts.items() if '__name__ == "__main__"' in source}
+    assert runnable | parts == set(scripts)
+    assert not runnable & parts
+    assert not [name for name in runnable if "--quick" not in scripts[name]]
