@@ -62,3 +62,19 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def require_writable(target: str | os.PathLike[str]) -> None:
+    """Raise VisualMicError now when `target` could not be written later."""
+    target = Path(target)
+    if target.is_dir():
+        raise VisualMicError(f"cannot write {target}: it is a folder; give the name of a file")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", dir=target.parent)
+    except OSError as error:
+        raise VisualMicError(
+            f"cannot write {target}: {error.strerror}; choose a folder you may write to"
+        ) from error
+    os.close(handle)
+    Path(name).unlink()

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import h5py
@@ -23,7 +24,7 @@ class MotionSignals:
         The method that measured them.
     capture_fps : float
         Samples per second of real time, in hertz.
-    signals : ndarray, float32, (T, C)
+    signals : ndarray or h5py.Dataset, float32, (T, C)
         Motion in pixels, or what the method's documentation says; zero where a channel is dead.
     noise_std : ndarray, float32, (C,)
         Standard deviation that sensor noise alone gives each channel, in the unit of `signals`;
@@ -36,7 +37,7 @@ class MotionSignals:
 
     method: str
     capture_fps: float
-    signals: NDArray[np.float32]
+    signals: NDArray[np.float32] | h5py.Dataset
     noise_std: NDArray[np.float32]
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     attributes: dict[str, Any] = field(default_factory=dict)
@@ -45,7 +46,10 @@ class MotionSignals:
 def save_motion(path: str | os.PathLike[str], motion: MotionSignals) -> None:
     """Write `motion` to an HDF5 file, which appears whole or not at all."""
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as store:
-        store["signals"] = motion.signals
+        shape = motion.signals.shape
+        signals = store.create_dataset("signals", shape, np.float32)
+        for start in range(0, shape[0], 65536):
+            signals[start : start + 65536] = motion.signals[start : start + 65536]
         store["noise_std"] = motion.noise_std
         for name, array in motion.arrays.items():
             store[f"arrays/{name}"] = array
@@ -87,3 +91,52 @@ def load_motion(path: str | os.PathLike[str]) -> MotionSignals:
         raise VisualMicError(
             f"cannot read motion signals from {path}: {error}; delete the file and run again"
         ) from error
+
+
+class SignalSpool:
+    """Collect signals batch by batch, in memory or in an HDF5 file.
+
+    Parameters
+    ----------
+    channels : int
+        Width of a row.
+    path : Path or None
+        Keep the rows in this file, so that memory does not grow with the film; None for memory.
+    """
+
+    _ROWS = 1024
+
+    def __init__(self, channels: int, path: Path | None) -> None:
+        self._channels = channels
+        self._pending: list[NDArray[np.float32]] = []
+        self._count = 0
+        self._dataset: h5py.Dataset | None = None
+        if path is not None:
+            self._dataset = h5py.File(path, "w").create_dataset(
+                "signals",
+                (0, channels),
+                np.float32,
+                maxshape=(None, channels),
+                chunks=(self._ROWS, max(1, channels)),
+            )
+
+    def append(self, rows: NDArray[np.float32]) -> None:
+        """Add rows (B, channels)."""
+        self._pending.append(rows)
+        self._count += len(rows)
+        if self._dataset is not None and self._count >= self._ROWS:
+            self._flush(self._dataset)
+
+    def result(self) -> "NDArray[np.float32] | h5py.Dataset":
+        """All rows (T, channels): an array, or the data set of the open file."""
+        if self._dataset is None:
+            return np.concatenate(self._pending)
+        self._flush(self._dataset)
+        return self._dataset
+
+    def _flush(self, dataset: h5py.Dataset) -> None:
+        if self._pending:
+            start = dataset.shape[0]
+            dataset.resize(start + self._count, axis=0)
+            dataset[start:] = np.concatenate(self._pending)
+            self._pending, self._count = [], 0

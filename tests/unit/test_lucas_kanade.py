@@ -1,0 +1,112 @@
+"""Least-squares motion of blocks, held to the Cramer-Rao bound and to known shifts."""
+
+import numpy as np
+import pytest
+from arrays import ArrayFrames, shifted_frames, texture
+from numpy.typing import NDArray
+from visualmic.errors import VisualMicError
+from visualmic.motion.lucas_kanade import LucasKanadeSettings, measure_lucas_kanade
+from visualmic.motion.signals import MotionSignals
+
+FPS = 2200.0
+SIDE = 128
+
+
+def tone(frames: int, amplitude_px: float, frequency_hz: float = 310.0) -> NDArray[np.float64]:
+    return amplitude_px * np.sin(2 * np.pi * frequency_hz * np.arange(frames) / FPS)
+
+
+def common_shift(motion: MotionSignals) -> NDArray[np.float64]:
+    """The rigid displacement (T, 2) that whitened blocks agree on best."""
+    whitener = np.asarray(motion.arrays["whitener"], np.float64)
+    signals = np.asarray(motion.signals, np.float64).reshape(-1, len(whitener), 2)
+    information = np.einsum("bij,bik->jk", whitener, whitener)
+    return np.linalg.solve(information, np.einsum("bij,tbi->jt", whitener, signals)).T
+
+
+def bound(scene: NDArray[np.float64], noise_std: float) -> float:
+    """Cramer-Rao bound of a shift in x, rounding to 8 bits counted as noise."""
+    slope = np.fft.ifft2(np.fft.fft2(scene) * 2j * np.pi * np.fft.fftfreq(scene.shape[1])).real
+    return float(np.sqrt((noise_std**2 + 1 / 12) / (slope**2).sum()))
+
+
+@pytest.mark.parametrize("amplitude_px", [0.002, 0.01, 0.1])
+def test_noise_of_a_rigid_shift_is_within_half_a_decibel_of_the_bound(amplitude_px: float) -> None:
+    scene = texture(SIDE, SIDE)
+    truth = tone(600, amplitude_px)
+    frames = shifted_frames(scene, truth, noise_std=1.0, seed=1)
+    found = common_shift(measure_lucas_kanade(ArrayFrames(frames, FPS)))[:, 0]
+    found -= found.mean()
+    gain = found @ truth / (truth @ truth)
+    noise = np.std(found / gain - truth)
+    assert abs(gain - 1) < 0.25 * bound(scene, 1.0) / amplitude_px + 0.03
+    assert 20 * np.log10(noise / bound(scene, 1.0)) < 0.5
+
+
+@pytest.mark.parametrize("amplitude_px", [0.7, 3.0])
+def test_swings_far_beyond_the_linear_range_are_followed(amplitude_px: float) -> None:
+    scene = texture(SIDE, SIDE, period_px=24.0) + 0.5 * (texture(SIDE, SIDE, seed=1) - 128)
+    truth = tone(400, amplitude_px)
+    frames = shifted_frames(scene, truth, direction=(0.8, 0.6), noise_std=0.7, seed=2)
+    found = common_shift(measure_lucas_kanade(ArrayFrames(frames, FPS)))
+    expected = np.outer(truth, [0.8, 0.6])
+    error = (found - found.mean(axis=0)) - (expected - expected.mean(axis=0))
+    assert np.abs(error[:, 0]).max() < 0.02
+    assert np.abs(error[:, 1]).max() < 0.02
+
+
+def test_without_following_a_large_swing_is_lost() -> None:
+    scene = texture(SIDE, SIDE, period_px=24.0) + 0.5 * (texture(SIDE, SIDE, seed=1) - 128)
+    frames = shifted_frames(scene, tone(200, 3.0), noise_std=0.7)
+    settings = LucasKanadeSettings(follow=False)
+    found = common_shift(measure_lucas_kanade(ArrayFrames(frames, FPS), settings))[:, 0]
+    assert np.abs(found - found.mean() - tone(200, 3.0)).max() > 0.1
+
+
+def test_channels_have_unit_variance_for_sensor_noise() -> None:
+    frames = shifted_frames(texture(SIDE, SIDE), np.zeros(800), noise_std=1.2, seed=3)
+    motion = measure_lucas_kanade(ArrayFrames(frames, FPS))
+    assert np.asarray(motion.signals).std(axis=0).mean() == pytest.approx(1.0, abs=0.05)
+
+
+def test_flicker_of_the_lamp_leaves_no_motion() -> None:
+    scene = texture(SIDE, SIDE)
+    still = shifted_frames(scene, np.zeros(600), noise_std=0.8, seed=4, quantise=False)
+    light = 1 + 0.02 * np.sin(2 * np.pi * 100 * np.arange(600) / FPS)
+    frames = np.clip(np.rint(still * light[:, None, None]), 0, 255).astype(np.uint8)
+    found = common_shift(measure_lucas_kanade(ArrayFrames(frames, FPS)))[:, 0]
+    assert found.std() < 1.2 * bound(scene, 0.8)
+    untreated = LucasKanadeSettings(illumination="none")
+    exposed = common_shift(measure_lucas_kanade(ArrayFrames(frames, FPS), untreated))[:, 0]
+    assert exposed.std() > 1.5 * bound(scene, 0.8)
+
+
+def test_a_spool_holds_the_same_signals(tmp_path) -> None:
+    frames = shifted_frames(texture(64, 64), tone(300, 0.05), noise_std=1.0)
+    held = measure_lucas_kanade(ArrayFrames(frames, FPS))
+    spooled = measure_lucas_kanade(ArrayFrames(frames, FPS), spool=tmp_path / "motion.h5")
+    np.testing.assert_array_equal(held.signals, spooled.signals[...])
+    spooled.signals.file.close()
+
+
+def test_one_frame_is_refused_with_the_cure() -> None:
+    with pytest.raises(VisualMicError, match="1 frame: motion needs at least two"):
+        measure_lucas_kanade(ArrayFrames(np.zeros((1, 32, 32), np.uint8), FPS))
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [np.full((3, 32, 32), 77, np.uint8), np.full((200, 40, 24), 200, np.uint8)],
+    ids=["three frames", "one colour"],
+)
+def test_a_plain_picture_gives_zeros_and_an_infinite_bound(frames: NDArray[np.uint8]) -> None:
+    motion = measure_lucas_kanade(ArrayFrames(frames, FPS))
+    assert np.all(np.asarray(motion.signals) == 0)
+    assert motion.attributes["cramer_rao_px"] == np.inf
+
+
+def test_settings_that_make_no_sense_are_named() -> None:
+    with pytest.raises(VisualMicError, match="block_px is 2"):
+        LucasKanadeSettings(block_px=2)
+    with pytest.raises(VisualMicError, match="illumination is 'sun'"):
+        LucasKanadeSettings(illumination="sun")

@@ -1,0 +1,100 @@
+"""The combination of channels, on channels whose content is known."""
+
+import numpy as np
+import pytest
+from arrays import ArrayFrames, shifted_frames, texture
+from numpy.typing import NDArray
+from visualmic.evaluate.equaliser import info
+from visualmic.motion.methods import method_named, recover
+from visualmic.motion.spectra import ShortTimeFourier, highpass
+
+FPS = 2200.0
+
+
+def voice(frames: int, seed: int = 0) -> NDArray[np.float64]:
+    """Noise in 100 to 800 Hz with pauses, as a voice has."""
+    rng = np.random.default_rng(seed)
+    spectrum = np.fft.rfft(rng.standard_normal(frames))
+    frequency = np.fft.rfftfreq(frames, 1 / FPS)
+    spectrum[(frequency < 100) | (frequency > 800)] = 0
+    envelope = np.clip(np.sin(2 * np.pi * 3 * np.arange(frames) / FPS), 0, None)
+    sound = np.fft.irfft(spectrum, frames) * envelope
+    return sound / np.abs(sound).max()
+
+
+def test_a_rigid_sound_comes_back_as_clear_as_the_light_allows() -> None:
+    sound = voice(3000)
+    frames = shifted_frames(texture(96, 96), 0.02 * sound, (0.6, 0.8), noise_std=1.0, seed=1)
+    recovery = recover(ArrayFrames(frames, FPS), "lucas-kanade")
+    heard = recovery.sound
+    assert abs(np.corrcoef(heard, sound)[0, 1]) > 0.97
+    assert recovery.diagnosis.verdict.startswith("a sound from")
+    assert recovery.diagnosis.as_dict()["ratio_db"] == pytest.approx(0, abs=0.7)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pure_noise_is_called_silence(seed: int) -> None:
+    frames = shifted_frames(texture(96, 96), np.zeros(1500), noise_std=1.0, seed=seed)
+    recovery = recover(ArrayFrames(frames, FPS))
+    assert "no sound" in recovery.diagnosis.verdict
+    assert np.all(recovery.sound == 0)
+
+
+@pytest.mark.parametrize("method", ["lucas-kanade", "pyramid"])
+@pytest.mark.parametrize(
+    "frames",
+    [
+        np.tile(np.rint(texture(64, 64)).astype(np.uint8), (200, 1, 1)),
+        np.full((200, 64, 64), 90, np.uint8),
+        np.tile(np.rint(texture(64, 64)).astype(np.uint8), (3, 1, 1)),
+    ],
+    ids=["still film", "one colour", "three frames"],
+)
+def test_nothing_is_invented_where_nothing_moves(frames: NDArray[np.uint8], method: str) -> None:
+    recovery = recover(ArrayFrames(frames, FPS), method)
+    assert recovery.sound.shape == (len(frames),)
+    assert np.all(recovery.sound == 0)
+    assert "no" in recovery.diagnosis.verdict
+
+
+def test_a_sound_in_half_of_the_frame_is_placed_there() -> None:
+    scene = texture(96, 96)
+    sound = 0.05 * voice(1500)
+    moving = shifted_frames(scene, sound, noise_std=1.0, seed=5)
+    still = shifted_frames(scene, np.zeros(1500), noise_std=1.0, seed=6)
+    frames = np.concatenate([still[:, :, :48], moving[:, :, 48:]], axis=2)
+    heat = recover(ArrayFrames(frames, FPS)).diagnosis.as_dict()["heat_map"]
+    value, x = np.array(heat["value"]), np.array(heat["x_px"])
+    assert value[x > 52].mean() > value[x < 44].mean() + 10
+
+
+def test_more_noise_gives_less_information_but_no_nonsense() -> None:
+    sound = voice(2500, seed=3)
+    found = []
+    for noise_std in (0.5, 2.0, 8.0):
+        frames = shifted_frames(texture(96, 96), 0.02 * sound, noise_std=noise_std, seed=7)
+        found.append(info(sound, recover(ArrayFrames(frames, FPS)).sound, FPS))
+    assert found[0] > found[1] > found[2] > 0
+
+
+def test_windows_overlap_to_the_same_signal() -> None:
+    signal = np.random.default_rng(0).standard_normal((1000, 1)).astype(np.float32)
+    stft = ShortTimeFourier(128, 4, "hann")
+    spectra = np.concatenate(list(stft.pieces(lambda a, b: signal[a:b], 1000, at_once=5)))
+    np.testing.assert_allclose(stft.inverse(spectra[:, :, 0], 1000), signal[:, 0], atol=1e-5)
+    assert np.mean(np.abs(spectra[4:-4]) ** 2) == pytest.approx(1.0, rel=0.1)
+
+
+def test_the_highpass_removes_drift_and_keeps_the_tone_in_phase() -> None:
+    time = np.arange(4000) / FPS
+    tone = np.sin(2 * np.pi * 100 * time)
+    signal = (tone + 50 * time + 3)[:, None].astype(np.float32)
+    found = highpass(signal, FPS, 20.0)[:, 0]
+    np.testing.assert_allclose(found[500:-500], tone[500:-500], atol=0.01)
+
+
+def test_an_unknown_method_names_the_nearest() -> None:
+    from visualmic.errors import VisualMicError
+
+    with pytest.raises(VisualMicError, match="did you mean pyramid"):
+        method_named("pyramids")

@@ -1,0 +1,157 @@
+"""Recover the sound from a film.
+
+The film may be any that ffmpeg reads, or a frame store (.h5) of the pipeline. The sound is one
+sample a frame, at the capture rate.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from visualmic.errors import VisualMicError
+
+METHODS = ("lucas-kanade", "pyramid")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``visualmic recover`` takes."""
+    parser.add_argument("film", type=Path, help="the film, or a frame store (.h5)")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT.wav", help="the WAV to write"
+    )
+    parser.add_argument(
+        "--fps",
+        "-s",
+        "--sampling-rate",
+        type=float,
+        metavar="N",
+        help="frames per second at which it was filmed (default: what the film says)",
+    )
+    parser.add_argument(
+        "--method",
+        default=METHODS[0],
+        metavar="NAME",
+        help=f"how to hear: {' or '.join(METHODS)} (default {METHODS[0]})",
+    )
+    parser.add_argument(
+        "--crop", metavar="X,Y,W,H", help="use only this part of the frame, in pixels"
+    )
+    parser.add_argument("--denoise", action="store_true", help="reduce the noise of the sound too")
+    parser.add_argument(
+        "--listen", action="store_true", help="also write a copy at 48 kHz, for any player"
+    )
+    parser.add_argument(
+        "--diagnostics",
+        type=Path,
+        metavar="DIR",
+        help="write what the method says of itself: diagnosis.json and figures",
+    )
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="threads to use (default: all cores)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress and no verdict")
+    cures = parser.add_argument_group("switches of lucas-kanade")
+    cures.add_argument(
+        "--illumination",
+        choices=("auto", "global", "local", "none"),
+        help="remove changes of the light: for the whole frame, each block, or not (default auto)",
+    )
+    cures.add_argument(
+        "--no-follow", action="store_true", help="do not follow motion beyond the linear range"
+    )
+    cures.add_argument(
+        "--keep-comb", action="store_true", help="do not remove the codec's repeating lines"
+    )
+    cures.add_argument("--keep-flicker", action="store_true", help="do not remove the lamp's lines")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Recover one sound and write it."""
+    from visualmic.motion.methods import default_threads, method_named, recover
+    from visualmic.progress import Progress
+
+    method_named(arguments.method)
+    _require_free(arguments)
+    source = _open(arguments)
+    threads = arguments.threads or default_threads()
+    measure, combine = _settings(arguments)
+    with Progress("recover", source.frame_count, quiet=arguments.quiet) as progress:
+        recovery = recover(
+            source,
+            arguments.method,
+            measure_settings=measure,
+            combine_settings=combine,
+            threads=threads,
+            progress=progress,
+        )
+    sound = recovery.sound
+    if arguments.denoise:
+        from visualmic.audio.denoise import denoise
+
+        sound = denoise(sound, recovery.capture_fps)
+    from visualmic.audio.wav import write_wav
+
+    write_wav(arguments.output, sound, recovery.capture_fps, listen=arguments.listen)
+    if arguments.diagnostics is not None:
+        from visualmic.motion.recovery import write_diagnosis
+
+        write_diagnosis(arguments.diagnostics / "diagnosis.json", recovery)
+    if not arguments.quiet:
+        for warning in recovery.diagnosis.warnings:
+            print(f"visualmic: note: {warning}", file=sys.stderr)
+        if recovery.diagnosis.verdict:
+            print(f"visualmic: {recovery.diagnosis.verdict}", file=sys.stderr)
+    print(arguments.output)
+    return 0
+
+
+def _open(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+    crop = _parse_crop(arguments.crop)
+    if arguments.film.suffix.lower() in (".h5", ".hdf5"):
+        from visualmic.film.frames import StoredFrames
+
+        if crop is not None or arguments.fps is not None:
+            raise VisualMicError(
+                f"{arguments.film} is a frame store: --fps and --crop were chosen when it was made;"
+                " give the film itself to change them"
+            )
+        return StoredFrames(arguments.film)
+    from visualmic.film.decode import FilmFrames
+
+    return FilmFrames(arguments.film, fps=arguments.fps, crop=crop)
+
+
+def _parse_crop(text: str | None) -> tuple[int, int, int, int] | None:
+    if text is None:
+        return None
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise VisualMicError(
+            f"--crop is {text!r}: give x,y,width,height in whole pixels, such as 100,80,192,192"
+        ) from None
+    return x, y, width, height
+
+
+def _require_free(arguments: argparse.Namespace) -> None:
+    """Find out before the work, not after it, that the sound could not be written."""
+    if arguments.threads is not None and arguments.threads < 1:
+        raise VisualMicError(f"--threads is {arguments.threads}: give 1 or more")
+    from visualmic.atomic import require_writable
+
+    require_writable(arguments.output)
+
+
+def _settings(arguments: argparse.Namespace) -> tuple[object, object]:
+    if arguments.method != "lucas-kanade":
+        return None, None
+    from visualmic.motion.hearing import HearingSettings
+    from visualmic.motion.lucas_kanade import LucasKanadeSettings
+
+    measure = LucasKanadeSettings(
+        illumination=arguments.illumination or "auto", follow=not arguments.no_follow
+    )
+    combine = HearingSettings(
+        remove_comb=not arguments.keep_comb, remove_flicker=not arguments.keep_flicker
+    )
+    return measure, combine

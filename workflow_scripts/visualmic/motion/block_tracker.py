@@ -1,0 +1,518 @@
+"""Follow every block of a frame against the reference image."""
+
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visualmic.motion.projection import compare_frames, project_blocks
+from visualmic.motion.reference import Floats, NoiseModel, shifted_with_gradient
+
+# Templates are displaced by multiples of this, so what is left to the linear fit is half of it.
+_BANK_STEP = 0.25
+_BANK = np.array([-0.5, -0.25, 0.0, 0.25])
+# A displacement further than this from its template asks for another one.
+_LINEAR_PX = 0.2
+_MAX_STEPS = 6
+# Blocks known to no better than this are not followed one by one.
+_RELIABLE_PX = 0.04
+_BLUR_PX = 2.0
+# A block, or a film, whose motion is known to no better than ten pixels shows none.
+_LEAST_INFORMATION = 0.01
+# A lamp that changes more than this has been switched, and is not divided by.
+_MOST_GAIN = 0.5
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What one batch of frames gave.
+
+    Attributes
+    ----------
+    signals : ndarray, float32, (B, 2 * blocks)
+        Whitened displacement of each block.
+    gain : ndarray, float32, (B,)
+        Brightness of the frame relative to the reference, less one.
+    residual : ndarray, float32, (B,)
+        Mean squared weighted difference from the reference, gain and offset removed.
+    shift : ndarray, float32, (B, 2)
+        Displacement of the whole frame in x and y, in pixels.
+    """
+
+    signals: Floats
+    gain: Floats
+    residual: Floats
+    shift: Floats
+
+
+class _Templates:
+    """The reference displaced by fractions of a pixel, made when a film first needs them.
+
+    ``maps`` (slots, 2, H, W) holds the weighted gradients; the other arrays, (slots, blocks, ...),
+    what the comparison of a block with that template needs.
+    """
+
+    def __init__(self, tracker: "BlockTracker") -> None:
+        self._tracker = tracker
+        self.slot_of = np.full(len(_BANK) ** 2, -1, np.int32)
+        height, width = tracker.reference.shape
+        self.maps = np.zeros((0, 2, height, width), np.float32)
+        blocks = tracker.blocks
+        self.tensor = np.zeros((0, blocks, 2, 2), np.float32)
+        self.inverse = np.zeros((0, blocks, 2, 2), np.float32)
+        self.with_image = np.zeros((0, blocks, 2), np.float32)
+        self.with_centred = np.zeros((0, blocks, 2), np.float32)
+        self.with_one = np.zeros((0, blocks, 2), np.float32)
+
+    def slots(self, index: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Slot of each bank index, making the templates that are missing."""
+        missing = [int(i) for i in np.unique(index) if self.slot_of[i] < 0]
+        if missing:
+            made = [self._make(i) for i in missing]
+            self.slot_of[missing] = len(self.maps) + np.arange(len(missing))
+            for name in ("maps", "tensor", "inverse", "with_image", "with_centred", "with_one"):
+                new = np.stack([one[name] for one in made])
+                setattr(self, name, np.concatenate([getattr(self, name), new]))
+        return self.slot_of[index]
+
+    def pick(self, name: str, slots: NDArray[np.int32]) -> Floats:
+        """Give what each block (B, blocks) needs from its template: (B or 1, blocks, ...)."""
+        array: Floats = getattr(self, name)
+        first = slots.flat[0]
+        if (slots == first).all():
+            return array[first][None]
+        return array[slots, np.arange(slots.shape[1])]
+
+    def _make(self, index: int) -> dict[str, Floats]:
+        tracker = self._tracker
+        shift_y, shift_x = _BANK[index // len(_BANK)], _BANK[index % len(_BANK)]
+        image, *gradients = shifted_with_gradient(tracker.reference, float(shift_x), float(shift_y))
+        centred = image - tracker.mean_level
+        maps = np.stack(gradients) * tracker.weight
+        if tracker.local_illumination:
+            maps = tracker.without_brightness(maps, centred)
+        tensor = np.empty((tracker.blocks, 2, 2), np.float32)
+        for i in range(2):
+            for j in range(2):
+                tensor[:, i, j] = tracker.block_sums(maps[i] * gradients[j])
+        tensor = (tensor + tensor.transpose(0, 2, 1)) / 2
+        ridge = 1e-5 * np.trace(tensor, axis1=1, axis2=2) + 1e-6
+        regular = tensor + ridge[:, None, None] * np.eye(2, dtype=np.float32)
+
+        def sums(factor: Floats | float) -> Floats:
+            return np.stack([tracker.block_sums(one * factor) for one in maps], axis=-1)
+
+        return {
+            "maps": maps,
+            "tensor": tensor,
+            "inverse": np.linalg.inv(regular.astype(np.float64)).astype(np.float32),
+            "with_image": sums(image),
+            "with_centred": sums(centred),
+            "with_one": sums(1.0),
+        }
+
+
+def _apply(matrix: Floats, vector: Floats) -> Floats:
+    """Multiply 2 x 2 matrices (..., 2, 2) with vectors (..., 2), faster than a general product."""
+    product = np.empty(np.broadcast_shapes(matrix.shape[:-1], vector.shape), np.float32)
+    for i in range(2):
+        product[..., i] = matrix[..., i, 0] * vector[..., 0] + matrix[..., i, 1] * vector[..., 1]
+    return product
+
+
+def _quantise(
+    position: Floats,
+) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
+    """Split positions (..., 2) in x, y into bank index, whole pixels, and the template's own."""
+    steps = np.rint(position / _BANK_STEP).astype(np.int64)
+    whole = np.floor_divide(steps + 2, 4)
+    fraction = steps - 4 * whole + 2
+    index = (fraction[..., 1] * len(_BANK) + fraction[..., 0]).astype(np.int32)
+    return index, whole.astype(np.int32), steps * _BANK_STEP
+
+
+class BlockTracker:
+    """Measure the displacement of blocks against a reference image.
+
+    Parameters
+    ----------
+    reference : ndarray, float32, (H, W)
+        Noise-free image in grey levels.
+    usable : ndarray, bool, (H, W)
+        Pixels that carry motion.
+    noise : NoiseModel
+        Noise variance as a function of brightness.
+    block_px : int
+        Side of a block in pixels, or 0 to choose.
+    illumination, local_illumination : bool
+        Remove gain and offset of the whole frame, and of each block.
+    follow : bool
+        Follow motion beyond the linear range.
+    pool : Executor
+        Runs the ranges of blocks.
+    threads : int
+        How many ranges.
+    """
+
+    def __init__(
+        self,
+        reference: Floats,
+        usable: NDArray[np.bool_],
+        noise: NoiseModel,
+        *,
+        block_px: int,
+        illumination: bool,
+        local_illumination: bool,
+        follow: bool,
+        pool: Executor,
+        threads: int,
+    ) -> None:
+        self.reference = np.ascontiguousarray(reference, np.float32)
+        self.noise = noise
+        self.illumination = illumination
+        self.local_illumination = local_illumination
+        self.tracked = 0
+        self.retracked = 0
+        self._follow = follow
+        self._pool = pool
+        self._threads = threads
+        self.weight = (usable / noise.variance(self.reference)).astype(np.float32)
+        self.unusable_fraction = float(1.0 - usable.mean())
+        total = float(self.weight.sum()) or 1.0
+        self.mean_level = float((self.weight * self.reference).sum()) / total
+        self._lay_blocks(block_px)
+        self._templates = _Templates(self)
+        still = int(self._templates.slots(_quantise(np.zeros(2))[0]))
+        tensor = self._templates.tensor[still].astype(np.float64)
+        eigenvalues, vectors = np.linalg.eigh(tensor)
+        eigenvalues = np.where(eigenvalues > _LEAST_INFORMATION, eigenvalues, 0.0)
+        self.whitener = (np.sqrt(eigenvalues)[:, :, None] * vectors.transpose(0, 2, 1)).astype(
+            np.float32
+        )
+        self.information = tensor.sum(axis=0)
+        strongest = float(np.linalg.eigvalsh(self.information)[-1])
+        self.cramer_rao_px = (
+            float(1.0 / np.sqrt(strongest)) if strongest > _LEAST_INFORMATION else float("inf")
+        )
+        self._reliable = eigenvalues[:, 0] > 1.0 / _RELIABLE_PX**2
+        self._prepare_comparison()
+        self._position: Floats = np.zeros(2)
+
+    def _lay_blocks(self, block_px: int) -> None:
+        height, width = self.reference.shape
+        side = block_px or max(16, round(float(np.sqrt(height * width)) / 14))
+        rows = max(1, round(height / side))
+        columns = max(1, round(width / side))
+        self.height = height // rows
+        self.width = width // columns
+        top = (height - rows * self.height) // 2 + self.height * np.arange(rows)
+        left = (width - columns * self.width) // 2 + self.width * np.arange(columns)
+        grid_y, grid_x = np.meshgrid(top, left, indexing="ij")
+        self.block_y = grid_y.ravel().astype(np.int32)
+        self.block_x = grid_x.ravel().astype(np.int32)
+        self._grid = (rows, columns)
+        self._inside = (
+            slice(int(top[0]), int(top[0]) + rows * self.height),
+            slice(int(left[0]), int(left[0]) + columns * self.width),
+        )
+        self.blocks = rows * columns
+
+    def block_sums(self, image: Floats) -> Floats:
+        """Sum an image (H, W) over each block, giving (blocks,)."""
+        rows, columns = self._grid
+        tiles = image[self._inside].reshape(rows, self.height, columns, self.width)
+        return tiles.sum(axis=(1, 3), dtype=np.float64).ravel().astype(np.float32)
+
+    def spread(self, values: Floats) -> Floats:
+        """Give every pixel its block's value, (blocks,) to (H, W); zero outside all blocks."""
+        image = np.zeros(self.reference.shape, np.float32)
+        tiles = np.repeat(values.reshape(self._grid), self.height, axis=0)
+        image[self._inside] = np.repeat(tiles, self.width, axis=1)
+        return image
+
+    def without_brightness(self, maps: Floats, centred: Floats) -> Floats:
+        """Make gradient maps blind to gain and offset of each block.
+
+        Each map of (2, H, W) is made orthogonal, within each block, to one and to the image: the
+        displacement part of the joint least squares over (dx, dy, gain, offset).
+        """
+        level = np.maximum(self.block_sums(self.weight), 1e-12)
+        contrast = centred - self.spread(self.block_sums(self.weight * centred) / level)
+        power = np.maximum(self.block_sums(self.weight * contrast**2), 1e-6)
+        cleaned = []
+        for one in maps:
+            offset = self.spread(self.block_sums(one) / level)
+            gain = self.spread(self.block_sums(one * contrast) / power)
+            cleaned.append(one - self.weight * (offset + gain * contrast))
+        return np.stack(cleaned)
+
+    def _prepare_comparison(self) -> None:
+        import cv2
+
+        height, width = self.reference.shape
+        self._row_step = max(1, height // 48)
+        blurred = np.asarray(cv2.GaussianBlur(self.reference, (0, 0), _BLUR_PX), np.float32)
+        coarse = np.stack(shifted_with_gradient(blurred, 0.0, 0.0)[1:]) * self.weight
+        self._coarse = np.ascontiguousarray(coarse, np.float32)
+        self._margin = -1
+        self._limit = max(0, min(height, width) // 4)
+        self._set_margin(0)
+
+    def _set_margin(self, margin: int) -> None:
+        """Leave out a border as wide as the whole pixels that the frames have moved."""
+        if margin == self._margin:
+            return
+        self._margin = margin
+        height, width = self.reference.shape
+        rows = slice(margin, height - margin, self._row_step)
+        columns = slice(margin, width - margin)
+        weight = self.weight[rows, columns].astype(np.float64)
+        image = self.reference[rows, columns].astype(np.float64)
+        coarse = self._coarse[:, rows, columns].astype(np.float64)
+        gradients = [
+            one[rows, columns] for one in shifted_with_gradient(self.reference, 0.0, 0.0)[1:]
+        ]
+        self._level = max(float(weight.sum()), 1e-12)
+        self._mean = float((weight * image).sum()) / self._level
+        centred = image - self._mean
+        self._power = max(float((weight * centred**2).sum()), 1e-6)
+        self._coarse_one = coarse.sum(axis=(1, 2))
+        self._coarse_centred = (coarse * centred).sum(axis=(1, 2))
+        tensor = np.array([[float((c * g).sum()) for g in gradients] for c in coarse])
+        ridge = 1e-4 * abs(float(np.trace(tensor))) + 1e-9
+        self._coarse_inverse = np.linalg.inv(tensor + ridge * np.eye(2))
+
+    def track(self, frames: NDArray[np.uint8]) -> Tracked:
+        """Measure a batch of frames (B, H, W) that follows the one before."""
+        count = len(frames)
+        self.tracked += count
+        coarse, gain, offset, residual = self._compare(frames)
+        position = np.tile(self._position, (count, 1))
+        if self._follow:
+            far = np.abs(coarse - position).max(axis=1) > _LINEAR_PX
+            position[far] = _quantise(coarse[far])[2]
+        displacement, shift = self._fit(frames, position, gain, offset)
+        if self._follow:
+            self._position = _quantise(np.median(shift, axis=0))[2]
+        signals = _apply(self.whitener, displacement)
+        return Tracked(
+            signals.reshape(count, -1),
+            gain,
+            residual,
+            shift.astype(np.float32),
+        )
+
+    def _compare(self, frames: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats, Floats]:
+        """Coarse displacement (B, 2), gain, offset and residual (B,) of whole frames."""
+        count = len(frames)
+        whole = np.tile(np.rint(self._position).astype(np.int32), (count, 1))
+        wanted = np.arange(count, dtype=np.int32)
+        sums = np.zeros((count, 5))
+        coarse = np.zeros((count, 2))
+        gain = np.zeros(count)
+        offset = np.zeros(count)
+        for _ in range(_MAX_STEPS):
+            whole = np.clip(whole, -self._limit, self._limit)
+            needed = int(np.abs(whole).max(initial=0))
+            if needed > self._margin:
+                # Sums over another border cannot be mixed with the ones there are.
+                self._set_margin(min(self._limit, needed + 2))
+                wanted = np.arange(count, dtype=np.int32)
+            self._compare_wanted(frames, wanted, whole, sums)
+            if self.illumination:
+                offset = sums[:, 0] / self._level
+                gain = (sums[:, 1] - self._mean * sums[:, 0]) / self._power
+                gain = np.clip(gain, -_MOST_GAIN, _MOST_GAIN)
+            left = (
+                sums[:, 3:]
+                - gain[:, None] * self._coarse_centred
+                - offset[:, None] * self._coarse_one
+            )
+            coarse = whole - left @ self._coarse_inverse.T / (1.0 + gain[:, None])
+            target = np.rint(coarse)
+            wanted = np.flatnonzero(np.abs(coarse - whole).max(axis=1) > 0.75).astype(np.int32)
+            if not self._follow or not len(wanted):
+                break
+            whole[wanted] = target[wanted].astype(np.int32)
+        energy = sums[:, 2] - self._level * offset**2 - self._power * gain**2
+        samples = max(np.count_nonzero(self.weight[self._margin :: self._row_step]), 1)
+        residual = (np.maximum(energy, 0.0) / samples).astype(np.float32)
+        return coarse, gain.astype(np.float32), offset.astype(np.float32), residual
+
+    def _compare_wanted(
+        self,
+        frames: NDArray[np.uint8],
+        wanted: NDArray[np.int32],
+        whole: NDArray[np.int32],
+        sums: Floats,
+    ) -> None:
+        x, y = np.ascontiguousarray(whole[:, 0]), np.ascontiguousarray(whole[:, 1])
+
+        def run(part: NDArray[np.int32]) -> None:
+            compare_frames(
+                frames,
+                part,
+                self.reference,
+                self.weight,
+                self._coarse,
+                y,
+                x,
+                self._margin,
+                self._row_step,
+                sums,
+            )
+
+        list(self._pool.map(run, np.array_split(wanted, self._threads)))
+
+    def _fit(
+        self,
+        frames: NDArray[np.uint8],
+        position: Floats,
+        gain: Floats,
+        offset: Floats,
+    ) -> tuple[Floats, Floats]:
+        """Displacement of each block (B, blocks, 2) and of the frame (B, 2), in pixels."""
+        count = len(frames)
+        at = np.repeat(position[:, None, :], self.blocks, axis=1)
+        wanted = np.ones((count, self.blocks), np.bool_)
+        sums = np.zeros((count, self.blocks, 2), np.float32)
+        displacement: Floats = np.zeros((count, self.blocks, 2), np.float32)
+        lost = np.zeros((count, self.blocks), np.bool_)
+        shift: Floats = np.zeros((count, 2))
+        for step in range(_MAX_STEPS):
+            index, whole, at = _quantise(at)
+            limit_y = self.reference.shape[0] - self.height - self.block_y
+            limit_x = self.reference.shape[1] - self.width - self.block_x
+            inside_y = np.clip(whole[..., 1], -self.block_y, limit_y).astype(np.int32)
+            inside_x = np.clip(whole[..., 0], -self.block_x, limit_x).astype(np.int32)
+            lost = (inside_y != whole[..., 1]) | (inside_x != whole[..., 0])
+            slots = self._templates.slots(index)
+            self._project(frames, slots, inside_y, inside_x, wanted, sums)
+            left = self._residual(slots, sums, gain, offset)
+            templates = self._templates
+            displacement = at + _apply(templates.pick("inverse", slots), left)
+            shift = self._frame_shift(templates.pick("tensor", slots), displacement, lost)
+            if not self._follow or step == _MAX_STEPS - 1:
+                break
+            # The whole frame first; then each block that goes its own way and can be trusted.
+            target = np.repeat(shift[:, None, :], self.blocks, axis=1)
+            # One step of a linear fit is not trusted beyond the reach of the coarse one.
+            target = np.clip(target, at - 1.0, at + 1.0)
+            if step >= 2:
+                own = self._reliable & (np.abs(displacement - target).max(axis=-1) > _LINEAR_PX)
+                target[own] = np.clip(displacement, at - 1.0, at + 1.0)[own]
+            wanted = np.abs(target - at).max(axis=-1) > _LINEAR_PX
+            if not wanted.any():
+                if step >= 2:
+                    break
+                continue
+            self.retracked += int(np.count_nonzero(wanted.any(axis=1)))
+            at[wanted] = np.clip(target[wanted], -self._limit, self._limit)
+        displacement[lost] = np.repeat(shift[:, None, :], self.blocks, axis=1)[lost]
+        return displacement, shift
+
+    @staticmethod
+    def _frame_shift(tensor: Floats, displacement: Floats, lost: NDArray[np.bool_]) -> Floats:
+        """Displacement of the frame (B, 2) that its blocks agree on best."""
+        if lost.any():
+            tensor = tensor * ~lost[..., None, None]
+        information = tensor.sum(axis=1, dtype=np.float64)
+        pull = _apply(tensor, displacement).sum(axis=1, dtype=np.float64)
+        ridge = 1e-6 * np.trace(information, axis1=1, axis2=2) + 1e-9
+        information = information + ridge[:, None, None] * np.eye(2)
+        return np.linalg.solve(np.broadcast_to(information, (len(pull), 2, 2)), pull[..., None])[
+            ..., 0
+        ]
+
+    def _project(
+        self,
+        frames: NDArray[np.uint8],
+        slots: NDArray[np.int32],
+        offset_y: NDArray[np.int32],
+        offset_x: NDArray[np.int32],
+        wanted: NDArray[np.bool_],
+        sums: Floats,
+    ) -> None:
+        edges = np.linspace(0, self.blocks, self._threads + 1).astype(int)
+
+        def run(part: tuple[int, int]) -> None:
+            project_blocks(
+                frames,
+                self._templates.maps,
+                slots,
+                offset_y,
+                offset_x,
+                wanted,
+                self.block_y,
+                self.block_x,
+                self.height,
+                self.width,
+                part[0],
+                part[1],
+                sums,
+            )
+
+        list(self._pool.map(run, zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)))
+
+    def _residual(
+        self,
+        slots: NDArray[np.int32],
+        sums: Floats,
+        gain: Floats,
+        offset: Floats,
+    ) -> Floats:
+        """Gradient times (template minus frame), light removed: (B, blocks, 2)."""
+        templates = self._templates
+        left = templates.pick("with_image", slots) - sums
+        if self.illumination and not self.local_illumination:
+            # Gain is about the mean level of the comparison, the templates' about their own.
+            level = offset + gain * (self.mean_level - self._mean)
+            left += gain[:, None, None] * templates.pick("with_centred", slots)
+            left += level[:, None, None] * templates.pick("with_one", slots)
+        return left / (1.0 + gain[:, None, None])
+
+    def pixel_residuals(self, frames: NDArray[np.uint8]) -> Floats:
+        """Take light and motion from frames (B, H, W) near the reference; give what is left."""
+        _, gain, offset, _ = self._compare(frames)
+        displacement, _ = self._fit(frames, np.zeros((len(frames), 2)), gain, offset)
+        _, gradient_x, gradient_y = shifted_with_gradient(self.reference, 0.0, 0.0)
+        left = np.empty(frames.shape, np.float32)
+        for t, frame in enumerate(frames):
+            model = self.reference + gain[t] * (self.reference - self._mean) + offset[t]
+            model -= self.spread(displacement[t, :, 0]) * gradient_x
+            model -= self.spread(displacement[t, :, 1]) * gradient_y
+            left[t] = frame - model
+        return left
+
+    def information_under_light(self, left: Floats) -> float:
+        """Information on motion that remains when the light of each block wanders on its own.
+
+        Parameters
+        ----------
+        left : ndarray, float32, (N, H, W)
+            Frames with the light of the whole frame and the motion removed.
+
+        Returns
+        -------
+        float
+            Sum over blocks and directions of the inverse variance of displacement, in 1/px^2. A
+            block's wandering gain and offset count as noise, as far as sensor noise does not
+            explain them.
+        """
+        level = np.maximum(self.block_sums(self.weight), 1e-12)
+        mean = self.block_sums(self.weight * self.reference) / level
+        contrast = self.reference - self.spread(mean)
+        power = np.maximum(self.block_sums(self.weight * contrast**2), 1e-6)
+        offset = np.stack([self.block_sums(self.weight * one) for one in left]) / level
+        gain = np.stack([self.block_sums(self.weight * contrast * one) for one in left]) / power
+        extra_offset = np.maximum(offset.var(axis=0) - 1.0 / level, 0.0)
+        extra_gain = np.maximum(gain.var(axis=0) - 1.0 / power, 0.0)
+        total = 0.0
+        for i, maps in enumerate(self._templates.maps[0]):
+            own = np.maximum(self._templates.tensor[0, :, i, i], 1e-9)
+            through_offset = self.block_sums(maps) / own
+            through_gain = self.block_sums(maps * contrast) / own
+            variance = 1.0 / own + through_offset**2 * extra_offset + through_gain**2 * extra_gain
+            total += float((1.0 / variance).sum())
+        return total

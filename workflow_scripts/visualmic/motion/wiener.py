@@ -1,0 +1,387 @@
+r"""One sound from many motion channels: a multichannel Wiener filter for every frequency.
+
+All channels are shaken by one sound through the object's own transfer functions, so in a band of
+frequencies their covariance is a few factors plus noise,
+
+.. math:: R = H H^\top + \Psi , \qquad \Psi = \text{diagonal}.
+
+The channels are whitened by :math:`\Psi` and projected on the factors that stand above what noise
+alone would show (the Marchenko-Pastur edge). At each frequency what remains is rank one plus white
+noise, :math:`R(f) = (\lambda - 1) u u^H + I`, and the least-squares estimate of the sound, as a
+reference combination `g` of the channels hears it, is
+
+.. math:: \hat s(f, t) = \frac{\xi(f, t)}{1 + \xi(f, t)}\,(g^\top u)\,u^H y(f, t),
+
+with the local signal-to-noise ratio :math:`\xi` of the beam :math:`u^H y`.
+
+References
+----------
+.. [1] S. Doclo and M. Moonen, "GSVD-based optimal filtering for single and multimicrophone speech
+   enhancement", IEEE Transactions on Signal Processing 50(9), 2002.
+.. [2] K. G. Joreskog, "Image factor analysis", Psychometrika 34(1), 1969.
+.. [3] V. A. Marchenko and L. A. Pastur, "Distribution of eigenvalues for some sets of random
+   matrices", Mathematics of the USSR-Sbornik 1(4), 1967.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visualmic.errors import VisualMicError
+from visualmic.motion.reference import Floats
+from visualmic.motion.signals import MotionSignals
+from visualmic.motion.spectra import Rows, ShortTimeFourier, Spectra, highpass
+
+_SMOOTH_FIELDS = 40
+_MAX_FACTORS = 12
+# How far a factor must stand above the Marchenko-Pastur edge, so that noise rarely does.
+_ABOVE_EDGE = 1.15
+# Variance below which a channel holds only the rounding of arithmetic, in units of sensor noise.
+_LEAST_NOISE = 1e-4
+
+
+@dataclass(frozen=True)
+class WienerSettings:
+    """Settings of the combination.
+
+    Attributes
+    ----------
+    highpass_hz : float
+        Slower motion is the camera's or the building's, in hertz.
+    window_s : float
+        Analysis window in seconds.
+    bands : int
+        Bands of frequencies in which factors are looked for.
+    factors : int
+        Most factors that a band may add.
+    suppress_noise : bool
+        Let the Wiener gain follow the sound in time; else it is one gain for each frequency.
+    """
+
+    highpass_hz: float = 20.0
+    window_s: float = 0.23
+    bands: int = 8
+    factors: int = 4
+    suppress_noise: bool = True
+
+    def __post_init__(self) -> None:
+        if self.highpass_hz <= 0:
+            raise VisualMicError(
+                f"highpass_hz is {self.highpass_hz}: give a frequency above 0, such as 20"
+            )
+        if self.window_s <= 0:
+            raise VisualMicError(f"window_s is {self.window_s}: give a time above 0, such as 0.23")
+        if self.bands < 1 or self.factors < 1:
+            raise VisualMicError("bands and factors must each be at least 1")
+
+
+@dataclass
+class Combined:
+    """A sound, and how well it was heard.
+
+    Attributes
+    ----------
+    sound : ndarray, float64, (T,)
+        Motion in pixels as the strongest part of the object hears it; zeros when nothing is heard.
+    heard : bool
+        Whether anything stands above the noise.
+    frequency_hz : ndarray, float64, (F,)
+    snr : ndarray, float64, (F,)
+        Power of the sound over the noise, averaged over the recording.
+    noise_level : float
+        Variance of the channels' noise over what the noise model of the sensor says.
+    factors : int
+        Dimensions of the space in which the sound was sought.
+    channel_snr : ndarray, float64, (C,)
+        Power of the sound over the noise in each channel.
+    """
+
+    sound: Floats
+    heard: bool
+    frequency_hz: Floats
+    snr: Floats
+    noise_level: float
+    factors: int
+    channel_snr: Floats
+
+
+@dataclass
+class _Bands:
+    """Covariances (bands, C, C) of the channels, and what is known of their noise."""
+
+    bins: list[NDArray[np.intp]]
+    covariance: Floats
+    samples: Floats
+    noise: Floats
+    level: Floats
+
+
+def combine_channels(
+    motion: MotionSignals, rows: Rows, settings: WienerSettings | None = None
+) -> Combined:
+    """Combine whitened motion channels to one sound.
+
+    Parameters
+    ----------
+    motion : MotionSignals
+        Channels in units of their sensor noise, with the arrays of
+        :func:`visualmic.motion.lucas_kanade.measure_lucas_kanade`.
+    rows : callable
+        Gives the channels from one frame to another, cleaned of what is not motion.
+    settings : WienerSettings, optional
+
+    Returns
+    -------
+    Combined
+    """
+    settings = settings or WienerSettings()
+    total, channels = motion.signals.shape
+    fps = motion.capture_fps
+    length = max(8, 2 ** round(np.log2(settings.window_s * fps)))
+    while length > 8 and length > total // 4:
+        length //= 2
+    frequency = np.fft.rfftfreq(length, 1 / fps)
+    nothing = Combined(
+        np.zeros(total),
+        False,
+        frequency,
+        np.zeros(len(frequency)),
+        1.0,
+        0,
+        np.zeros(channels),
+    )
+    if channels == 0 or total < 16:
+        return nothing
+    bands = _band_covariances(rows, total, frequency, length, settings, fps)
+    if bands is None:
+        return nothing
+    basis = _factor_space(motion, bands, settings)
+    nothing.noise_level = float(np.median(bands.level * np.median(bands.noise)))
+    if basis.shape[1] == 0:
+        return nothing
+    projected = np.concatenate(
+        [
+            rows(start, min(start + 16384, total)) @ basis.astype(np.float32)
+            for start in range(0, total, 16384)
+        ]
+    )
+    beam = _beamform(highpass(projected, fps, settings.highpass_hz), frequency, length, bands)
+    spectrum, snr, pattern = _enhance(beam, settings, frequency)
+    stft = ShortTimeFourier(length, 4, "hann")
+    unit = float(motion.attributes.get("cramer_rao_px", 1.0))
+    channel = (bands.noise[:, None] * basis) @ pattern
+    return Combined(
+        sound=stft.inverse(spectrum, total) * unit,
+        heard=True,
+        frequency_hz=frequency,
+        snr=snr,
+        noise_level=nothing.noise_level,
+        factors=basis.shape[1],
+        channel_snr=np.abs(channel) ** 2 / bands.noise,
+    )
+
+
+def _band_covariances(
+    rows: Rows,
+    total: int,
+    frequency: Floats,
+    length: int,
+    settings: WienerSettings,
+    fps: float,
+) -> _Bands | None:
+    stft = ShortTimeFourier(length, 2, "blackman-harris")
+    lowest = max(settings.highpass_hz, 4 * fps / length)
+    edges = np.geomspace(max(lowest, 50.0), fps / 2, settings.bands + 1)
+    edges[0] = lowest
+    edges[-1] = np.inf
+    bins = [
+        np.flatnonzero((frequency >= low) & (frequency < high))
+        for low, high in itertools.pairwise(edges)
+    ]
+    bins = [one for one in bins if len(one) >= 2]
+    if not bins:
+        return None
+    sums: list[Floats] | None = None
+    windows = 0
+    for spectra in stft.pieces(rows, total):
+        channels = spectra.shape[2]
+        if sums is None:
+            sums = [np.zeros((channels, channels)) for _ in bins]
+        windows += len(spectra)
+        for one, chosen in zip(sums, bins, strict=True):
+            part = spectra[:, chosen].reshape(-1, channels)
+            real = np.concatenate([part.real, part.imag])
+            one += real.T @ real
+    assert sums is not None
+    counts = np.array([len(one) for one in bins], np.float64)
+    covariance = np.stack([s / (windows * c) for s, c in zip(sums, counts, strict=True)])
+    # The window spreads each bin over two, and real and imaginary parts count once each.
+    samples = 1.4 * counts * total / length
+    overall = np.tensordot(counts / counts.sum(), covariance, 1)
+    noise = _unique_variances(overall, float(samples.sum()))
+    return _Bands(bins, covariance, samples, noise, np.ones(len(bins)))
+
+
+def _unique_variances(covariance: Floats, samples: float) -> Floats:
+    """Noise variance of each channel: what all the others do not predict (image factor analysis).
+
+    With too few samples for that, the median of the channels' variances.
+    """
+    channels = len(covariance)
+    diagonal = np.maximum(np.diag(covariance), _LEAST_NOISE)
+    live = diagonal > _LEAST_NOISE
+    noise = np.full(channels, float(np.median(diagonal)))
+    if samples > 2 * channels:
+        ridge = 1e-9 * float(np.trace(covariance)) / channels + 1e-12
+        precision = np.linalg.inv(covariance + ridge * np.eye(channels))
+        noise[live] = 1.0 / np.diag(precision)[live] / (1.0 - channels / samples)
+    return np.maximum(noise, _LEAST_NOISE)
+
+
+def _noise_level(values: Floats, samples: float) -> float:
+    """Mean of the eigenvalues of a covariance without the few that stand above the noise."""
+    edge = _edge(len(values), samples)
+    level = float(values.mean())
+    for _ in range(8):
+        above = values > edge * level
+        level = float(values[~above].sum() / max(len(values) - np.count_nonzero(above), 1))
+    return max(level, _LEAST_NOISE)
+
+
+def _edge(channels: int, samples: float) -> float:
+    """Largest eigenvalue that noise of unit variance may show in a sample covariance."""
+    return float(_ABOVE_EDGE * (1 + np.sqrt(channels / samples)) ** 2)
+
+
+def _factor_space(motion: MotionSignals, bands: _Bands, settings: WienerSettings) -> Floats:
+    """Find orthonormal filters (C, K) whose outputs hold every factor, and set the noise levels."""
+    scale = 1 / np.sqrt(bands.noise)
+    whitened = (bands.covariance * np.outer(scale, scale)).astype(np.float32)
+    found = []
+    for i, samples in enumerate(bands.samples):
+        values, vectors = np.linalg.eigh(whitened[i])
+        bands.level[i] = _noise_level(values, samples)
+        above = values > bands.level[i] * _edge(len(values), samples)
+        found.append(vectors[:, ::-1][:, : min(settings.factors, np.count_nonzero(above))])
+    whitened /= bands.level[:, None, None].astype(np.float32)
+    counts = np.array([len(one) for one in bands.bins], np.float64)
+    smooth = np.linalg.qr(scale[:, None] * smooth_fields(motion))[0].astype(np.float32)
+    inside = smooth.T @ whitened @ smooth
+    weight = np.ones(len(counts))
+    for _ in range(2):
+        # Bands count by their signal-to-noise ratio, as a first beam hears it.
+        share = weight * counts / (weight * counts).sum()
+        beam = np.linalg.eigh(np.tensordot(share, inside, 1))[1][:, -1]
+        snr = np.maximum(np.einsum("i,bij,j->b", beam, inside, beam) - 1, 0)
+        weight = snr / (1 + snr) + 1e-3
+    together = 1 / float((share**2 / bands.samples).sum())
+    found.append(_factors(np.tensordot(share, whitened, 1), together, 6))
+    found.append(smooth @ _factors(np.tensordot(share, inside, 1), together, 6))
+    found += [
+        smooth @ _factors(one, samples, settings.factors)
+        for one, samples in zip(inside, bands.samples, strict=True)
+    ]
+    left, values, _ = np.linalg.svd(np.concatenate(found, axis=1), full_matrices=False)
+    # Estimates of one factor in many bands differ by noise alone: only what is new counts.
+    kept = min(_MAX_FACTORS, int(np.count_nonzero(values > 0.5)))
+    return scale[:, None] * left[:, :kept]
+
+
+def _factors(covariance: Floats, samples: float, most: int) -> Floats:
+    """Directions (C, k) of a whitened covariance that stand above the noise."""
+    values, vectors = np.linalg.eigh(covariance)
+    count = np.count_nonzero(values > _edge(len(values), samples))
+    return vectors[:, ::-1][:, : min(most, count)]
+
+
+def smooth_fields(motion: MotionSignals) -> Floats:
+    """Channel patterns (C, k) of smooth displacement fields, those that show most first.
+
+    Displacement is drawn from a Gaussian process whose correlation reaches over a quarter of the
+    frame: objects bend smoothly. With fewer directions to choose from, weaker sounds stand out.
+    """
+    whitener = np.asarray(motion.arrays["whitener"], np.float64)
+    y = np.asarray(motion.arrays["block_y"], np.float64)
+    x = np.asarray(motion.arrays["block_x"], np.float64)
+    reach = 0.25 * max(motion.arrays["reference"].shape)
+    square = (y[:, None] - y) ** 2 + (x[:, None] - x) ** 2
+    kernel = np.exp(-square / (2 * reach**2)) + 0.5
+    blocks = len(y)
+    prior = np.einsum("aik,ab,bjk->aibj", whitener, kernel, whitener, optimize=True)
+    vectors = np.linalg.eigh(prior.reshape(2 * blocks, 2 * blocks).astype(np.float32))[1]
+    return vectors[:, ::-1][:, : min(_SMOOTH_FIELDS, 2 * blocks)]
+
+
+@dataclass
+class _Beam:
+    """The beam at each frequency: spectra (windows, F), its gain at the reference, and SNR."""
+
+    spectra: Spectra
+    gain: Spectra
+    power: Floats
+    level: Floats
+    pattern: Floats
+    bias: float
+
+
+def _beamform(signals: Floats, frequency: Floats, length: int, bands: _Bands) -> _Beam:
+    """Point at the sound at each frequency."""
+    total, channels = signals.shape
+    stft = ShortTimeFourier(length, 4, "hann")
+
+    def rows(start: int, stop: int) -> Floats:
+        return signals[start:stop]
+
+    centre = np.array([frequency[one].mean() for one in bands.bins])
+    level = np.interp(np.log(np.maximum(frequency, 1.0)), np.log(centre), bands.level)
+    covariance = np.zeros((len(frequency), channels, channels), np.complex128)
+    windows = 0
+    for spectra in stft.pieces(rows, total):
+        by_frequency = spectra.transpose(1, 2, 0)
+        covariance += by_frequency @ by_frequency.conj().transpose(0, 2, 1)
+        windows += len(spectra)
+    covariance /= windows * level[:, None, None]
+    # Independent looks at each frequency: with few, neighbours in the band steady the direction.
+    looks = 1.8 * total / length
+    steady = covariance.copy()
+    for one in bands.bins:
+        steady[one] = (looks * covariance[one] + 4 * covariance[one].mean(axis=0)) / (looks + 4)
+    direction = np.linalg.eigh(steady)[1][:, :, -1]
+    heard = covariance[bands.bins[0][0] :].real.sum(axis=0)
+    pattern = np.linalg.eigh(heard)[1][:, -1]
+    beams = [
+        np.einsum("fk,wfk->wf", direction.conj(), spectra, optimize=True)
+        for spectra in stft.pieces(rows, total)
+    ]
+    beam = np.concatenate(beams) / np.sqrt(level).astype(np.float32)
+    power = np.einsum("fi,fij,fj->f", direction.conj(), covariance, direction).real
+    return _Beam(
+        beam.astype(np.complex64),
+        direction @ pattern,
+        power,
+        level,
+        pattern,
+        (channels - 1) / looks,
+    )
+
+
+def _enhance(
+    beam: _Beam, settings: WienerSettings, frequency: Floats
+) -> tuple[Spectra, Floats, Floats]:
+    """Apply the Wiener gain: spectra (windows, F), mean SNR (F,), reference pattern (K,)."""
+    from scipy.ndimage import uniform_filter
+
+    taper = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9
+    power = np.convolve(np.pad(beam.power, 2, mode="edge"), taper, "valid")
+    snr = np.maximum(power - 1 - beam.bias, 0)
+    if settings.suppress_noise:
+        local = uniform_filter(np.abs(beam.spectra) ** 2, (5, 3), mode="nearest") - 1
+        ratio = np.maximum(0.5 * local + 0.5 * np.minimum(local, 10 * snr), 0)
+        gain = np.maximum(ratio / (1 + ratio), 0.1) * (snr > 0)
+    else:
+        gain = (snr / (1 + snr))[None]
+    shape = beam.gain * np.sqrt(beam.level)
+    shape[frequency < settings.highpass_hz / 2] = 0
+    return (gain * beam.spectra * shape).astype(np.complex64), snr, beam.pattern
