@@ -8,7 +8,7 @@ import pytest
 import scipy.linalg
 import scipy.signal
 from visualmic.evaluate import metrics
-from visualmic.evaluate.equaliser import best_equaliser
+from visualmic.evaluate.equaliser import best_delay, best_equaliser
 from visualmic.evaluate.metrics import METRICS, UndefinedMetric
 
 RATE = 2200.0
@@ -54,17 +54,45 @@ def test_si_sdr_of_orthogonal_noise_is_the_power_ratio():
     assert metrics.si_sdr(tone, noise) == -math.inf
 
 
-@pytest.mark.parametrize("taps", [1, 2, 7, 64])
-def test_equaliser_and_info_match_a_direct_least_squares_fit(played, heard, taps):
-    truth, sound = played[:3000], scipy.signal.lfilter([1, 0.3], [1, -0.7], heard)[:3000]
+def direct_fit(truth, sound, taps, delay=0):
+    """Filter and score of the fit without any short cut, the sound advanced by `delay`."""
+    truth = truth[max(-delay, 0) : len(truth) - max(delay, 0)]
+    sound = sound[max(delay, 0) : len(sound) - max(-delay, 0)]
     matrix = scipy.linalg.convolution_matrix(sound, taps, "valid")
     first = taps - 1 - taps // 2
     target = truth[first : first + len(matrix)]
-    direct, *_ = np.linalg.lstsq(matrix, target)
-    assert best_equaliser(truth, sound, taps) == pytest.approx(direct, abs=1e-6)
-    error = np.sum((target - matrix @ direct) ** 2) / (len(target) - taps)
-    expected = 10 * np.log10(np.mean(target**2) / error)
+    filters, *_ = np.linalg.lstsq(matrix, target)
+    error = np.sum((target - matrix @ filters) ** 2) / (len(target) - taps)
+    return filters, 10 * np.log10(np.mean(target**2) / error)
+
+
+@pytest.mark.parametrize("taps", [1, 2, 7, 64])
+def test_equaliser_and_info_match_a_direct_least_squares_fit(played, heard, taps):
+    truth, sound = played[:3000], scipy.signal.lfilter([1, 0.3], [1, -0.7], heard)[:3000]
+    filters = direct_fit(truth, sound, taps)[0]
+    assert best_equaliser(truth, sound, taps) == pytest.approx(filters, abs=1e-6)
+    expected = direct_fit(truth, sound, taps, best_delay(truth, sound, taps))[1]
     assert metrics.info(truth, sound, taps=taps) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("samples", [0, 11, -11, 40, -40])
+def test_info_finds_its_place_after_a_delay_of_half_its_length(played, samples):
+    # Longer than the taps are, so that where they lie decides what they undo.
+    answer = scipy.signal.lfilter([1], [1, -1.9, 0.96], np.eye(1, 150)[0])
+    resonant = np.convolve(played, answer)[: len(played)]
+    resonant += 1e-3 * resonant.std() * np.random.default_rng(5).standard_normal(len(played))
+    late = np.roll(resonant, samples)[200:-200]
+    at_truth = metrics.info(played[200:-200], resonant[200:-200])
+    assert metrics.info(played[200:-200], late) == pytest.approx(at_truth, abs=0.3)
+
+
+@pytest.mark.parametrize("delay", [0, 5, -20])
+def test_the_best_place_of_the_taps_is_that_of_the_best_direct_fit(played, delay):
+    truth, sound = played[:3000], np.roll(played, 20 + delay)[:3000]
+    sound = sound + 0.1 * np.random.default_rng(6).standard_normal(3000)
+    found = best_delay(truth, sound, 8)
+    fits = [direct_fit(truth, sound, 8, trial)[1] for trial in range(-4, 5)]
+    assert fits[found + 4] > max(fits) - 0.05
 
 
 def test_info_sees_through_a_colouring_that_si_sdr_counts_as_distortion(played):

@@ -10,6 +10,7 @@ import numpy as np
 
 from visualmic.evaluate.bootstrap import bootstrap_mean
 from visualmic.evaluate.metrics import METRICS
+from visualmic.evaluate.scores import LIMIT_DB
 from visualmic.report.figure_style import (
     INK,
     SILENCE_COLOUR,
@@ -124,8 +125,7 @@ def _mark_silence(axes: "Axes", scored: Sequence[Mapping[str, Any]], name: str) 
         return
     level = float(np.mean(silence))
     unit = f" {METRICS[name].unit}".rstrip()
-    left, right = axes.get_xlim()
-    if left - 0.5 * (right - left) <= level <= right + 0.5 * (right - left):
+    if abs(level) < LIMIT_DB:
         axes.axvline(level, color=SILENCE_COLOUR, linestyle="--", linewidth=1.6)
         axes.set_xlabel(f"dashed: silence, {level:.2g}{unit}", fontsize=11)
     else:
