@@ -208,6 +208,27 @@ class SteerablePyramid:
             target[:, gap] = 0
         return np.asarray(scipy.fft.ifft(padded, axis=second, overwrite_x=True), np.complex64)
 
+    def add_to_spectrum(
+        self,
+        spectrum: NDArray[np.complex64],
+        subband: Subband,
+        coefficients: NDArray[np.complex64],
+    ) -> None:
+        """Add what coefficients ``(B, h, w)`` contribute to frames, to their full spectrum.
+
+        The real part of the inverse transform of `spectrum` ``(B, H, W)`` is then the part of the
+        frames that the subbands hold: for untouched coefficients that is the frame itself wherever
+        the squared filters sum to one.
+        """
+        band = self._filters[subband]
+        (height, width), (all_rows, all_columns) = band.shape, self.shape
+        transform = scipy.fft.fft2(coefficients, axes=(1, 2))
+        part = transform[:, (band.rows % height)[:, None], (band.columns % width)[None, :]]
+        # The filter has twice the amplitude of the real pyramid's on one half of the plane; the
+        # real part spreads it over both.
+        part *= np.complex64(np.conj(self._factor) / 2) * band.gain
+        spectrum[:, (band.rows % all_rows)[:, None], (band.columns % all_columns)[None, :]] += part
+
     def coefficients(self, frames: NDArray[np.float32]) -> dict[Subband, NDArray[np.complex64]]:
         """All subbands of frames ``(B, H, W)``: ``{(scale, orientation): (B, h, w)}``."""
         spectrum = self.spectrum(frames)
