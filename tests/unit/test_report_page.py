@@ -14,7 +14,7 @@ from visualmic.report import wording
 from visualmic.report.charts import line_chart, nice_ticks
 from visualmic.report.collect import collect_report, parse_diagnostics
 from visualmic.report.contents import HeatMap
-from visualmic.report.media import heat_overlay, sound_tracks
+from visualmic.report.media import heat_overlay, sound_tracks, spectrogram_strip
 from visualmic.report.page import build_report
 from visualmic.report.summary import summarise
 
@@ -229,3 +229,24 @@ def test_numbers_are_written_as_people_read_them() -> None:
     assert wording.method_title("pyramid-denoised") == "Pyramid, denoised"
     assert wording.duration(3661).split(" ")[0].endswith("h")
     assert wording.motion(2.4e-4).startswith("0.24")
+
+
+def test_only_the_methods_asked_for_are_shown(results: Path) -> None:
+    data = collect_report(results, ["pyramid", "lucas-kanade"])
+    assert data.methods == ("pyramid", "lucas-kanade")
+    assert {h.method for r in data.recordings for h in r.hearings} == set(data.methods)
+
+
+def test_the_strip_shows_a_tone_where_it_is(tmp_path: Path) -> None:
+    import cv2
+
+    tone = np.round(20_000 * np.sin(2 * np.pi * 275 * np.arange(2200) / 2200)).astype("<i2")
+    tone[1100:] = 0
+    pcm = base64.b64encode(tone.tobytes()).decode()
+    uri = spectrogram_strip({"pcm": pcm, "rate": 2200, "start_s": 0.0}, 1.0, 1100.0)
+    data = np.frombuffer(base64.b64decode(uri.split(",")[1]), np.uint8)
+    picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE).astype(float)
+    height, width = picture.shape
+    row = np.argmax(picture[:, width // 4])
+    assert 1100 * (height - row - 0.5) / height == pytest.approx(275, abs=15)
+    assert picture[:, 3 * width // 4].max() < 20

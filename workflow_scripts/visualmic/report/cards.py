@@ -18,11 +18,12 @@ Remake = Callable[[str], str]
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawn figure: its picture, what it shows and the file it is."""
+    """A drawn figure: its picture, what it shows, the file it is, and whether it needs width."""
 
     uri: str
     title: str
     path: str
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,15 +152,14 @@ def card_data(
 
 def figures(paths: Sequence[Path], results: Path) -> list[Figure]:
     """Read drawn figures and name them after their files."""
-    return [
-        Figure(picture_uri(path), _figure_title(path, results), _relative(path, results))
-        for path in paths
-    ]
-
-
-def _figure_title(path: Path, results: Path) -> str:
-    parts = Path(_relative(path, results)).with_suffix("").parts[1:]
-    return " · ".join(part.replace("_", " ") for part in parts)
+    found = []
+    for path in paths:
+        parts = Path(_relative(path, results)).with_suffix("").parts[1:]
+        title = wording.figure_title(parts)
+        found.append(
+            Figure(picture_uri(path), title, _relative(path, results), parts[0] == "sounds")
+        )
+    return found
 
 
 def _relative(path: Path, results: Path) -> str:

@@ -9,7 +9,7 @@ import csv
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from visualmic.report.contents import (
 
 
 def collect_report(
-    results: str | os.PathLike[str], provenance: Mapping[str, str] | None = None
+    results: str | os.PathLike[str],
+    methods: Sequence[str] | None = None,
+    provenance: Mapping[str, str] | None = None,
 ) -> ReportData:
     """Read the small files of a ``results/`` folder and find the large ones.
 
@@ -34,6 +36,8 @@ def collect_report(
     ----------
     results : path
         The folder that the pipeline made.
+    methods : sequence of str, optional
+        Methods to show, in this order; by default every folder under ``sound/``.
     provenance : mapping of str to str, optional
         Settings and versions to state on the page.
 
@@ -49,9 +53,8 @@ def collect_report(
     """
     results = Path(results)
     rows = _read_metadata(results / "dataset" / "metadata.csv")
-    sounds = results / "sound"
-    folders = sorted(sounds.iterdir()) if sounds.is_dir() else []
-    methods = tuple(path.name for path in folders if path.is_dir())
+    if methods is None:
+        methods = [path.name for path in sorted((results / "sound").glob("*")) if path.is_dir()]
     figures = sorted((results / "figures").rglob("*.png"))
     names = [row["recording"] for row in rows]
     owned = {name: tuple(path for path in figures if _is_of(path, name)) for name in names}

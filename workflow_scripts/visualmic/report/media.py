@@ -7,6 +7,7 @@ that plays everywhere, and the page computes its spectrograms from the same numb
 
 import base64
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,10 @@ LISTENING_RATE = 16_000
 MAX_IMAGE_WIDTH = 960
 MAX_HEAT_SIDE = 240
 HEAT_FLOOR = 0.04
+HEAT_COLOURS = "plasma"
+SPECTROGRAM_COLOURS = "magma"
+DIFFERENCE_COLOURS = "PuOr_r"
+STRIP_WIDTH, STRIP_HEIGHT = 560, 112
 
 
 def sound_tracks(recording: Recording) -> list[dict[str, Any]]:
@@ -112,6 +117,34 @@ def _resampled(samples: NDArray[np.float64], rate: int, new_rate: int) -> NDArra
     return np.asarray(resample_poly(samples, new_rate // divisor, rate // divisor))
 
 
+def spectrogram_strip(track: Mapping[str, Any], until_s: float, nyquist_hz: float) -> str:
+    """Draw a track's spectrogram as a JPEG data URI, 60 dB down from its loudest point.
+
+    Parameters
+    ----------
+    track : mapping
+        As :func:`sound_tracks` gives it.
+    until_s : float
+        Time shown from the start of the film, in seconds.
+    nyquist_hz : float
+        Highest frequency shown, in hertz.
+    """
+    rate = track["rate"]
+    samples = np.frombuffer(base64.b64decode(track["pcm"]), "<i2").astype(np.float64)
+    length = max(16, round(min(0.09, until_s / 8) * rate))
+    size = max(512, 1 << (2 * length - 1).bit_length())
+    times = (np.arange(STRIP_WIDTH) + 0.5) / STRIP_WIDTH * until_s - track["start_s"]
+    starts = np.round(times * rate - length / 2).astype(np.int64)
+    padded = np.pad(samples, length)
+    index = np.clip(starts[:, None] + length + np.arange(length), 0, padded.size - 1)
+    power = np.abs(np.fft.rfft(padded[index] * np.hanning(length), size)) ** 2
+    wanted = (np.arange(STRIP_HEIGHT) + 0.5) / STRIP_HEIGHT * nyquist_hz
+    level = 10 * np.log10(power[:, np.round(wanted / rate * size).astype(np.int64)] + 1e-9)
+    strength = np.clip((level - level.max()) / 60 + 1, 0.0, 1.0).T[::-1]
+    colours = coloured(strength if samples.any() else np.zeros_like(strength), SPECTROGRAM_COLOURS)
+    return _encoded(colours[..., ::-1], ".jpg", [cv2.IMWRITE_JPEG_QUALITY, 86])
+
+
 def first_frame(path: Path) -> tuple[str, int, int]:
     """Give the first frame of a frame store as a JPEG data URI, with its width and height.
 
@@ -135,7 +168,7 @@ def first_frame(path: Path) -> tuple[str, int, int]:
 def heat_overlay(heat: HeatMap, width: int, height: int) -> str | None:
     """Draw a heat map to be laid over a frame: a transparent PNG data URI of the frame's shape.
 
-    Strength goes from transparent to opaque through the colours of :func:`heat_colours`, linearly
+    Strength goes from transparent to opaque through the colours of :data:`HEAT_COLOURS`, linearly
     from the 5th to the 99th percentile of the values.
 
     Parameters
@@ -165,17 +198,17 @@ def heat_overlay(heat: HeatMap, width: int, height: int) -> str | None:
         bottom = max(top + 1, round((y[i] + half) * scale))
         right = max(left + 1, round((x[i] + half) * scale))
         canvas[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = strength[i]
-    colours = heat_colours(canvas)
+    colours = coloured(canvas)
     alpha = np.where(canvas > HEAT_FLOOR, 40 + 180 * canvas, 0)
     picture = np.dstack([colours[..., ::-1], alpha]).astype(np.uint8)
     return _encoded(picture, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
-def heat_colours(strength: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Colour strengths 0 to 1, ``(...)``, as RGB ``(..., 3)``: matplotlib's ``plasma``."""
+def coloured(strength: NDArray[np.float64], colours: str = HEAT_COLOURS) -> NDArray[np.uint8]:
+    """Colour strengths 0 to 1, ``(...)``, as RGB ``(..., 3)`` by a map of matplotlib."""
     from matplotlib import colormaps
 
-    return np.round(255 * colormaps["plasma"](strength)[..., :3]).astype(np.uint8)
+    return np.asarray(np.round(255 * colormaps[colours](strength)[..., :3]), np.uint8)
 
 
 def palette(name: str) -> str:

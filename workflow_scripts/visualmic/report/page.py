@@ -30,7 +30,14 @@ from visualmic.report.cards import RecordingLine, card_data, figures, recording_
 from visualmic.report.charts import Row, StripChart, line_chart, strip_chart
 from visualmic.report.collect import collect_report
 from visualmic.report.contents import ReportData, TrainedModel
-from visualmic.report.media import palette
+from visualmic.report.media import (
+    DIFFERENCE_COLOURS,
+    SPECTROGRAM_COLOURS,
+    first_frame,
+    palette,
+    sound_tracks,
+    spectrogram_strip,
+)
 from visualmic.report.summary import Summary, summarise
 
 ONE_FILE_BYTES = 25_000_000
@@ -46,7 +53,18 @@ SCRIPTS = (
     "gestures.js",
     "cards.js",
 )
-SERIES = 8
+KNOWN_METHODS = (
+    "pyramid",
+    "pyramid-denoised",
+    "lucas-kanade",
+    "lucas-kanade-denoised",
+    "siamese",
+    "resnet50",
+    "fpn",
+    "hybrid",
+)
+"""Methods in the order of their colours in the style sheet."""
+
 STRIP_METRICS = ("pearson", "si_sdr", "rmse", "mae")
 PACKAGES = ("numpy", "scipy", "opencv-python-headless", "numba", "h5py", "soundfile", "matplotlib")
 
@@ -54,6 +72,7 @@ PACKAGES = ("numpy", "scipy", "opencv-python-headless", "numba", "h5py", "soundf
 def build_report(
     results: str | os.PathLike[str],
     output: str | os.PathLike[str],
+    methods: Sequence[str] | None = None,
     settings: Mapping[str, Any] | None = None,
     command: str = "snakemake --cores all",
     one_file_bytes: int = ONE_FILE_BYTES,
@@ -68,6 +87,8 @@ def build_report(
     output : path
         The page to make; its folder ``<stem>_files`` appears beside it when the page would be
         larger than `one_file_bytes`.
+    methods : sequence of str, optional
+        Methods to show, in this order; by default every folder under ``sound/``.
     settings : mapping, optional
         Settings to state on the page, JSON-serialisable.
     command : str
@@ -88,7 +109,7 @@ def build_report(
         If ``dataset/metadata.csv`` is missing, a file cannot be read, or `output` cannot be
         written.
     """
-    data = collect_report(results, _provenance(settings))
+    data = collect_report(results, methods, _provenance(settings))
     summary = summarise(data)
     output = Path(output)
     environment = _environment(data.results, command)
@@ -217,7 +238,10 @@ def _page_context(
     models, columns = _model_rows(data.models, data.results)
     page = {
         "featured": featured.slug if featured else "",
-        "palettes": {"spectrogram": palette("magma"), "difference": palette("PuOr_r")},
+        "palettes": {
+            "spectrogram": palette(SPECTROGRAM_COLOURS),
+            "difference": palette(DIFFERENCE_COLOURS),
+        },
     }
     return {
         "title": TITLE,
@@ -232,6 +256,7 @@ def _page_context(
         "recordings": lines,
         "roles": sorted({line.role for line in lines if line.role}),
         "featured": featured,
+        "hero": _hero(data, featured),
         "models": models,
         "model_columns": columns,
         "provenance": data.provenance,
@@ -255,8 +280,36 @@ def _featured(lines: Sequence[RecordingLine], summary: Summary) -> RecordingLine
     return max(lines, key=goodness, default=None)
 
 
+def _hero(data: ReportData, line: RecordingLine | None) -> dict[str, Any] | None:
+    """Show the featured recording at a glance: its film, what was played, what was heard."""
+    recording = next((r for r in data.recordings if line and r.name == line.name), None)
+    if recording is None or line is None:
+        return None
+    tracks = {track["key"]: track for track in sound_tracks(recording)}
+    heard = line.best.method if line.best is not None else next(iter(data.methods), "")
+    if heard not in tracks:
+        return None
+    until_s = recording.number("duration_s") or tracks[heard]["seconds"]
+    shown = {
+        "reference": "Played in the room",
+        heard: f"Heard from it: {wording.method_title(heard)}",
+    }
+    strips = [
+        {"title": title, "uri": spectrogram_strip(tracks[key], until_s, tracks[heard]["rate"] / 2)}
+        for key, title in shown.items()
+        if key in tracks
+    ]
+    frame = first_frame(recording.frames)[0] if recording.frames is not None else ""
+    return {"frame": frame, "strips": strips}
+
+
 def _series(methods: Sequence[str]) -> dict[str, int]:
-    return {method: index % SERIES for index, method in enumerate(methods)}
+    """Give each method the number of its colour; the known ones have theirs, as in the figures."""
+    series = {method: KNOWN_METHODS.index(method) for method in methods if method in KNOWN_METHODS}
+    free = [n for n in range(len(KNOWN_METHODS)) if n not in series.values()]
+    others = [method for method in methods if method not in series]
+    colours = free or list(range(len(KNOWN_METHODS)))
+    return series | {m: colours[n % len(colours)] for n, m in enumerate(others)}
 
 
 def _strips(data: ReportData, summary: Summary, series: Mapping[str, int]) -> list[StripChart]:
@@ -302,7 +355,12 @@ def _model_rows(
         count = len(next(iter(model.history.values()), ()))
         epochs = model.history.get("epoch", tuple(float(n + 1) for n in range(count)))
         curves = [
-            (name.replace("_", " "), (index + place) % SERIES, epochs, model.history[name])
+            (
+                name.replace("_", " "),
+                (index + place) % len(KNOWN_METHODS),
+                epochs,
+                model.history[name],
+            )
             for place, name in enumerate(losses)
         ]
         title = f"{wording.method_title(model.model)}, {model.fold.replace('_', ' ')}"

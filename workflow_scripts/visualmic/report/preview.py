@@ -37,7 +37,7 @@ from visualmic.report.magnification import (
     strobe_phases,
     windows_of,
 )
-from visualmic.report.media import heat_colours
+from visualmic.report.media import coloured
 
 SOUND_RATE = 48_000
 SWING_HZ = 3.0
@@ -258,7 +258,7 @@ class _Canvas:
                 cv2.resize(heat, self._picture, interpolation=cv2.INTER_CUBIC), np.float64
             )
             smooth = np.clip(smooth, 0.0, 1.0)
-            self._heat = smooth[..., None], heat_colours(smooth).astype(np.float32)
+            self._heat = smooth[..., None], coloured(smooth).astype(np.float32)
         self._strip = _wave_strip(sound, width, strip) if strip else None
 
     def draw(

@@ -1,6 +1,7 @@
 """How the page writes names and numbers."""
 
 import math
+from collections.abc import Sequence
 
 from visualmic.evaluate.metrics import METRICS
 
@@ -22,6 +23,15 @@ METRIC_NOTES = {
 }
 """One plain sentence on each metric, for the page's explanations."""
 
+FIGURE_TITLES = {
+    "sounds": "Waveforms and spectrograms",
+    "frequency_snr": "How clearly each frequency was heard",
+    "amplitudes": "What was recovered against what was played",
+    "scores": "Every method beside silence",
+    "training": "Training",
+}
+"""What the figures under ``figures/`` show, by the first part of their names."""
+
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
 
@@ -34,6 +44,23 @@ def metric_title(name: str) -> str:
 def metric_note(name: str) -> str:
     """Give a plain sentence on a metric, empty where there is none."""
     return METRIC_NOTES.get(name, "")
+
+
+def figure_title(parts: Sequence[str]) -> str:
+    """Give what a figure shows, from the parts of its path below ``figures/``.
+
+    Examples
+    --------
+    >>> figure_title(["frequency_snr", "chips"])
+    'How clearly each frequency was heard'
+    >>> figure_title(["heard_where", "pyramid", "chips"])
+    'Heard where, pyramid'
+    """
+    if parts[0] in FIGURE_TITLES:
+        return FIGURE_TITLES[parts[0]]
+    return ", ".join(
+        part.replace("_", " ") for part in parts[: max(1, len(parts) - 1)]
+    ).capitalize()
 
 
 def method_title(name: str) -> str:
