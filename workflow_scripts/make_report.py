@@ -8,6 +8,7 @@ with job(snakemake):
     build_report(
         snakemake.params.results,
         snakemake.output[0],
+        methods=snakemake.params.settings["methods"],
         settings=snakemake.params.settings,
         command=snakemake.params.command,
     )
