@@ -245,12 +245,34 @@ def test_the_command_shows_a_film_with_a_sound(
     assert probe_film(tmp_path / "out.mp4").frames == 30
 
 
+def test_the_command_recovers_the_sound_itself(tmp_path: Path) -> None:
+    from visualmic.audio.reference import read_sound_track
+
+    time = np.arange(400) / FPS
+    path = 0.2 * np.sin(2 * np.pi * 90 * time)
+    frames = shifted_frames(texture(64, 64, period_px=12.0), path, noise_std=0.5)
+    write_film(tmp_path / "film.mkv", frames)
+    options = ("--fps", FPS, "--method", "pyramid", "-o", tmp_path / "out.mp4", "--quiet")
+    assert run_preview(tmp_path / "film.mkv", *options) == 0
+    samples, rate = read_sound_track(tmp_path / "out.mp4")
+    spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size)))
+    assert np.argmax(spectrum) * rate / samples.size == pytest.approx(90, abs=2)
+
+
+def write_film(path: Path, frames: np.ndarray) -> None:
+    size = f"{frames.shape[2]}x{frames.shape[1]}"
+    options = ["-v", "error", "-f", "rawvideo", "-pix_fmt", "gray", "-s", size, "-r", str(FPS)]
+    command = [ffmpeg_executable(), *options, "-i", "-", "-c:v", "ffv1", str(path)]
+    subprocess.run(command, input=frames.tobytes(), check=True)
+
+
 @pytest.mark.parametrize(
     ("output", "more", "said"),
     [
         ("out.avi", (), "name it with .mp4"),
         ("out.mp4", (), "there is no file no.mp4"),
         ("out.mp4", ("--crop", "1,2,3"), "four whole numbers"),
+        ("out.mp4", ("--method", "pyramid"), "give one of them"),
     ],
 )
 def test_the_command_says_what_is_wrong(

@@ -5,9 +5,17 @@ averaged. The picture can be coloured where the sound was heard, and its motion 
 """
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from visualmic.errors import VisualMicError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from visualmic.film.decode import FilmFrames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,10 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sound",
         type=Path,
-        required=True,
         metavar="WAV",
-        help="what was heard, beginning with the film's first frame",
+        help="what was heard, beginning with the film's first frame (default: recover it now)",
     )
+    parser.add_argument(
+        "--method",
+        metavar="NAME",
+        help="how to recover it: lucas-kanade or pyramid (default lucas-kanade)",
+    )
+    parser.add_argument("--denoise", action="store_true", help="reduce the noise of the sound too")
     parser.add_argument(
         "--fps",
         "-s",
@@ -55,13 +68,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Read the sound and write the preview."""
-    from visualmic.audio.wav import read_audio
+    """Read or recover the sound, and write the preview."""
+    from visualmic.atomic import require_writable
     from visualmic.film.decode import FilmFrames
     from visualmic.report.preview import PreviewSettings, write_preview
 
     if arguments.output.suffix.lower() not in (".mp4", ".m4v"):
         raise VisualMicError(f"{arguments.output} is no MP4 film; name it with .mp4 at the end")
+    if arguments.sound is not None and arguments.method is not None:
+        raise VisualMicError("--sound and --method exclude each other: give one of them")
+    require_writable(arguments.output)
     settings = PreviewSettings(
         shown_fps=arguments.shown_fps,
         heat_map=arguments.heat_map,
@@ -69,12 +85,44 @@ def run(arguments: argparse.Namespace) -> int:
         waveform=arguments.waveform,
     )
     film = FilmFrames(arguments.film, fps=arguments.fps, crop=_crop(arguments.crop))
-    sound, rate = read_audio(arguments.sound)
+    sound, rate = _sound(arguments, film)
     write_preview(
         film, film.time_s(), sound, rate, arguments.output, settings, quiet=arguments.quiet
     )
     print(arguments.output)
     return 0
+
+
+def _sound(
+    arguments: argparse.Namespace, film: "FilmFrames"
+) -> "tuple[NDArray[np.float64], float]":
+    sound: NDArray[np.float64]
+    rate: float
+    if arguments.sound is not None:
+        from visualmic.audio.wav import read_audio
+
+        sound, rate = read_audio(arguments.sound)
+    else:
+        from visualmic.motion.methods import DEFAULT_METHOD, default_threads, recover
+        from visualmic.progress import Progress
+
+        with Progress("recover", film.frame_count, quiet=arguments.quiet) as progress:
+            recovery = recover(
+                film,
+                arguments.method or DEFAULT_METHOD,
+                threads=default_threads(),
+                progress=progress,
+            )
+        sound, rate = recovery.sound, recovery.capture_fps
+        for warning in recovery.diagnosis.warnings if not arguments.quiet else ():
+            print(f"visualmic: note: {warning}", file=sys.stderr)
+    if arguments.denoise:
+        import numpy as np
+
+        from visualmic.audio.denoise import denoise
+
+        sound = np.asarray(denoise(sound, rate), np.float64)
+    return sound, rate
 
 
 def _crop(text: str | None) -> tuple[int, int, int, int] | None:
