@@ -95,8 +95,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _sound(
     arguments: argparse.Namespace, film: "FilmFrames"
-) -> "tuple[NDArray[np.float64], float]":
-    sound: NDArray[np.float64]
+) -> "tuple[NDArray[np.floating], float]":
+    sound: NDArray[np.floating]
     rate: float
     if arguments.sound is not None:
         from visualmic.audio.wav import read_audio
@@ -117,11 +117,9 @@ def _sound(
         for warning in recovery.diagnosis.warnings if not arguments.quiet else ():
             print(f"visualmic: note: {warning}", file=sys.stderr)
     if arguments.denoise:
-        import numpy as np
-
         from visualmic.audio.denoise import denoise
 
-        sound = np.asarray(denoise(sound, rate), np.float64)
+        sound = denoise(sound, rate)
     return sound, rate
 
 

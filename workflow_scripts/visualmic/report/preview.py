@@ -19,7 +19,7 @@ from typing import IO
 import cv2
 import ffmpeg
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.signal import resample_poly
 
 from visualmic.atomic import atomic_path
@@ -76,7 +76,7 @@ class PreviewSettings:
 def write_preview(
     source: FrameSource,
     time_s: NDArray[np.float64],
-    sound: NDArray[np.float64],
+    sound: ArrayLike,
     rate: float,
     output: str | os.PathLike[str],
     settings: PreviewSettings | None = None,
@@ -90,7 +90,7 @@ def write_preview(
         The frames; they are read once, and once more for a heat map.
     time_s : ndarray, float64, (T,)
         Time of each frame since the first, in seconds of real time.
-    sound : ndarray, float64, (N,)
+    sound : array_like, (N,)
         What was heard, beginning with the first frame.
     rate : float
         Its samples per second, in hertz.
@@ -108,6 +108,7 @@ def write_preview(
         their motion to be magnified, or ffmpeg cannot write the film.
     """
     settings = settings or PreviewSettings()
+    sound = np.asarray(sound, np.float64)
     shown_fps = min(settings.shown_fps, source.capture_fps)
     _check(source, settings, shown_fps)
     windows = windows_of(time_s, shown_fps)
