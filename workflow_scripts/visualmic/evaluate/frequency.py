@@ -6,10 +6,10 @@ The conventions are those of :mod:`visualmic.evaluate.waveform`.
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.signal
+import scipy.fft
 from numpy.typing import ArrayLike
 
-from visualmic.evaluate.waveform import Signal, UndefinedMetric, paired
+from visualmic.evaluate.waveform import Signal, UndefinedMetric, framed, paired
 
 OCTAVES_HZ = (31.5, 63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0, 16000.0)
 """Centres of the octave bands (IEC 61260)."""
@@ -153,13 +153,26 @@ def _cross_spectra(reference: ArrayLike, estimate: ArrayLike, rate: float) -> _C
     segment = max(min(round(rate / 8), len(truth) // 8), 8)
     truth = truth / np.abs(truth).max()
     sound = sound / np.abs(sound).max() if sound.any() else sound
-    frequency, cross = scipy.signal.csd(truth, sound, rate, nperseg=segment)
-    power = scipy.signal.welch(truth, rate, nperseg=segment)[1]
-    product = power * scipy.signal.welch(sound, rate, nperseg=segment)[1]
+    hop = segment - segment // 2
+    window = np.hanning(segment + 1)[:-1]
+    cross = np.zeros(segment // 2 + 1, dtype=complex)
+    power, other = np.zeros((2, segment // 2 + 1))
+    count = 0
+    for played, heard in zip(framed(truth, segment, hop), framed(sound, segment, hop), strict=True):
+        spectra = [
+            scipy.fft.rfft((frames - frames.mean(axis=1, keepdims=True)) * window)
+            for frames in (played, heard)
+        ]
+        cross += (np.conj(spectra[0]) * spectra[1]).sum(axis=0)
+        power += (np.abs(spectra[0]) ** 2).sum(axis=0)
+        other += (np.abs(spectra[1]) ** 2).sum(axis=0)
+        count += len(played)
+    product = power * other
     squared = np.abs(cross) ** 2 / np.where(product > 0, product, 1.0)
     squared = np.minimum(squared, 1.0)
+    frequency = np.asarray(np.arange(len(power)) * (rate / segment), dtype=np.float64)
     # Hann windows that overlap by half are correlated by (1/6)^2 in power.
-    independent = max((len(truth) // (segment // 2) - 1) / (1 + 2 / 36), 1.5)
+    independent = max(count / (1 + 2 / 36), 1.5)
     unbiased = np.maximum(squared - 1 / independent, 0.0) / (1 - 1 / independent)
     return _CrossSpectra(frequency, squared, unbiased, power)
 

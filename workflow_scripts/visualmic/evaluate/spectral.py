@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 from numpy.typing import ArrayLike
 
 from visualmic.evaluate.waveform import (
@@ -86,7 +85,7 @@ def log_spectral_distance(
     """
     length, hop = frame_grid(rate, frame_s)
     truth, sound = paired(reference, estimate, least=length)
-    window = scipy.signal.windows.hann(length, sym=False)
+    window = np.hanning(length + 1)[:-1]
     loudest = max(
         float((np.abs(scipy.fft.rfft(frames * window)) ** 2).max())
         for frames in framed(truth, length, hop)
@@ -246,7 +245,7 @@ def strongest_tone(
     peak = float(np.abs(samples).max())
     if peak <= 1e-300:
         raise UndefinedMetric("the sound is silent")
-    window = scipy.signal.windows.hann(len(samples), sym=False)
+    window = np.hanning(len(samples) + 1)[:-1]
     length = scipy.fft.next_fast_len(4 * len(samples), real=True)
     spectrum = np.abs(scipy.fft.rfft(samples / peak * window, length))
     step_hz = rate / length

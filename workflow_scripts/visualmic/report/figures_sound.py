@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.fft
-import scipy.signal
 from numpy.typing import NDArray
 
 from visualmic.evaluate.alignment import Aligned
@@ -85,7 +84,7 @@ def spectrogram(samples: Signal, rate: float, start_s: float = 0.0) -> Spectrogr
     hop = max(length // 4, 1)
     frames = np.lib.stride_tricks.sliding_window_view(samples, length)[::hop]
     group = math.ceil(len(frames) / _COLUMNS)
-    window = scipy.signal.windows.hann(length, sym=False)
+    window = np.hanning(length + 1)[:-1]
     size = scipy.fft.next_fast_len(max(length, 256), real=True)
     columns = []
     for start in range(0, len(frames), group * 64):
