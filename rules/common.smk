@@ -17,10 +17,15 @@ from visualmic.errors import VisualMicError
 from visualmic.simulate.settings import SOUNDS
 from visualmic.workflow.code import code_digest
 from visualmic.workflow.job import adopt_jobs
+from visualmic.workflow.locks import release_stale_locks
 
 # A job is this process' own child, not a shell's, so that it ends when this process is killed.
 shell.prefix("set -euo pipefail; exec ")
 adopt_jobs(f"{workflow.basedir}/workflow_scripts")
+
+# A job on a cluster is a Snakemake too, whose locks are those of the run that submitted it.
+if workflow.is_main_process and release_stale_locks():
+    logger.info("Removed the locks of a run that was killed.")
 
 try:
     PLAN = load_plan(config, [f"{workflow.basedir}/config.yaml", *workflow.overwrite_configfiles])
@@ -30,13 +35,17 @@ except VisualMicError as error:
 
 SETTINGS, RECORDINGS, SIMULATIONS = PLAN.settings, PLAN.recordings, PLAN.simulations
 METHODS = SETTINGS["methods"]
-# Rules that serve several methods import these by name while they run.
+# Rules that serve several methods use one of these modules for each, and not the others.
 METHOD_MODULES = {
-    "pyramid": ("visualmic.motion.pyramid",),
+    ("measure_motion", "pyramid"): "visualmic.motion.pyramid",
+    ("recover_sound", "pyramid"): "visualmic.motion.pyramid",
+    ("measure_motion", "lucas-kanade"): "visualmic.motion.lucas_kanade",
+    ("recover_sound", "lucas-kanade"): "visualmic.motion.hearing",
 }
 # What rules use besides Python modules.
 RULE_DATA = {"make_report": ("report/**/*.html", "report/**/*.css", "report/**/*.js")}
-MEASURED = list(METHOD_MODULES)
+MEASURED = sorted({method for _, method in METHOD_MODULES})
+BASES = [name for name in MEASURED if {name, f"{name}-denoised"} & set(METHODS)]
 # How to make one file again, as the report tells it.
 CONFIGFILES = [os.path.relpath(path) for path in workflow.overwrite_configfiles]
 REMAKE = " ".join(
@@ -76,10 +85,10 @@ def played_sound_file(recording):
 
 def code_of(rule, method=None):
     """Digest the code that a rule uses, and that of one method where the rule serves several."""
-    modules = METHOD_MODULES[method] if method else ()
+    others = set(METHOD_MODULES.values()) - {METHOD_MODULES[rule, method]} if method else set()
     return code_digest(
         Path(workflow.basedir, "workflow_scripts", f"{rule}.py"),
-        *modules,
+        without=frozenset(others),
         data=RULE_DATA.get(rule, ()),
     )
 

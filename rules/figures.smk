@@ -3,7 +3,8 @@
 Required: the sounds of every method, and the reference sounds and scores where there are any.
 Gives: figures/sounds/{recording} (waveforms and spectrograms), figures/frequency_snr/{recording}
 (how clearly each frequency was heard), figures/amplitudes/{recording} (recovered against played),
-and figures/scores (every method beside silence).
+figures/heat_map/{recording} (where in the frame the sound was heard), and figures/scores (every
+method beside silence).
 """
 
 # What the report shows; the figures that compare need to know what was played.
@@ -13,6 +14,11 @@ FIGURES = [
         "<results>/figures/{kind}/{recording}.png",
         kind=["frequency_snr", "amplitudes"],
         recording=REFERENCED,
+    ),
+    # Only blocks have a place in the frame; subbands have none.
+    *expand(
+        "<results>/figures/heat_map/{recording}.png",
+        recording=RECORDINGS if "lucas-kanade" in BASES else [],
     ),
     "<results>/figures/scores.png",
 ]
@@ -49,7 +55,10 @@ rule draw_sounds:
         runtime=10,
     params:
         methods=METHODS,
-        offset_s=lambda wildcards: RECORDINGS[wildcards.recording].offset_s,
+        # The offset says nothing where there is no reference.
+        offset_s=lambda wildcards: (
+            RECORDINGS[wildcards.recording].offset_s if wildcards.recording in REFERENCED else None
+        ),
         settings=SETTINGS["evaluation"],
         code=lambda wildcards: code_of("draw_sounds"),
     script:
@@ -126,6 +135,35 @@ rule draw_amplitudes:
         code=lambda wildcards: code_of("draw_amplitudes"),
     script:
         "../workflow_scripts/draw_amplitudes.py"
+
+
+rule draw_heat_map:
+    input:
+        frames="<results>/frames/{recording}.h5",
+        diagnosis="<results>/diagnostics/lucas-kanade/{recording}.json",
+    output:
+        report(
+            "<results>/figures/heat_map/{recording}.png",
+            caption="../workflow_scripts/visualmic/captions/heat_map.rst",
+            category="Recordings",
+            subcategory="{recording}",
+            labels={"picture": "where it was heard"},
+        ),
+        "<results>/figures/heat_map/{recording}.svg",
+    log:
+        "<results>/logs/draw_heat_map/{recording}.log",
+    benchmark:
+        "<results>/benchmarks/draw_heat_map/{recording}.tsv"
+    conda:
+        "../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=lambda wildcards: code_of("draw_heat_map"),
+    script:
+        "../workflow_scripts/draw_heat_map.py"
 
 
 rule draw_scores:

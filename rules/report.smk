@@ -15,6 +15,10 @@ rule make_report:
         expand("<results>/sound/{method}/{recording}.wav", method=METHODS, recording=RECORDINGS),
         expand("<results>/dataset/{recording}_subsampled_-1To1.wav", recording=REFERENCED),
         expand("<results>/scores/{method}/{recording}.json", method=METHODS, recording=REFERENCED),
+        # What each method says of its own measurement; it says nothing new of a denoised sound.
+        expand(
+            "<results>/diagnostics/{method}/{recording}.json", method=BASES, recording=RECORDINGS
+        ),
         FIGURES,
     output:
         report(

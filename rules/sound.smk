@@ -2,7 +2,7 @@
 
 Required: motion/{method}/{recording}.h5.
 Gives: sound/{method}/{recording}.wav and sound/{method}-denoised/{recording}.wav, 16-bit at the
-capture rate.
+capture rate; diagnostics/{method}/{recording}.json, what the method says of its own measurement.
 
 A sound with its noise reduced is a method of its own from here on: scores, figures and the report
 know nothing of how a sound was made.
@@ -12,8 +12,11 @@ know nothing of how a sound was made.
 rule recover_sound:
     input:
         motion="<results>/motion/{method}/{recording}.h5",
+        # For the times of the frames, where they are uneven.
+        frames="<results>/frames/{recording}.h5",
     output:
-        "<results>/sound/{method}/{recording}.wav",
+        sound="<results>/sound/{method}/{recording}.wav",
+        diagnosis="<results>/diagnostics/{method}/{recording}.json",
     log:
         "<results>/logs/recover_sound/{method}/{recording}.log",
     benchmark:

@@ -13,3 +13,13 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the real recordings (shared/data beside the project) are not here")
     return folder
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory):
+    """Tiny recordings from which the workflow has made everything; copy it before changing it."""
+    from workflow_project import WorkflowProject
+
+    project = WorkflowProject.create(tmp_path_factory.mktemp("workflow"))
+    project.snakemake()
+    return project

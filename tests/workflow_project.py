@@ -11,11 +11,19 @@ from visualmic.simulate.recording import simulate_recording
 from visualmic.simulate.settings import SimulationSettings
 
 PROJECT = Path(__file__).resolve().parents[1]
-SNAKEMAKE = [sys.executable, "-m", "snakemake"]
+CODE = (
+    "Snakefile",
+    "config.yaml",
+    "recordings.csv",
+    "rules",
+    "workflow_scripts",
+    "envs",
+    "profiles",
+)
 
 CONFIG = """
 recordings: recordings.csv
-methods: [lucas-kanade, pyramid-denoised]
+methods: [lucas-kanade, lucas-kanade-denoised]
 simulation:
   defaults: {width: 64, height: 64, seconds: 0.4, fps: 500, amplitude_px: 0.1, preset: ultrafast}
   recordings:
@@ -31,15 +39,23 @@ shot,films/shot.mp4,500,film,0,,test
 
 
 class WorkflowProject:
-    """A folder in which Snakemake runs the project's workflow on tiny recordings."""
+    """A folder with a copy of the project's code, in which Snakemake runs it on tiny recordings.
 
-    def __init__(self, folder: Path, snakefile: Path = PROJECT / "Snakefile") -> None:
+    The copy lets a test change code, and what runs be what was tested while the project is edited.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.snakefile = snakefile
+        self.code = folder / "code"
 
     @classmethod
     def create(cls, folder: Path) -> "WorkflowProject":
-        """Write config, table and film into an empty folder."""
+        """Write code, config, table and film into an empty folder."""
+        for name in CODE:
+            # With what numba has compiled, which would take longer than the tests.
+            copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy2
+            (folder / "code").mkdir(exist_ok=True)
+            copy(PROJECT / name, folder / "code" / name)
         (folder / "config.yaml").write_text(CONFIG)
         (folder / "recordings.csv").write_text(RECORDINGS)
         simulate_recording(
@@ -64,13 +80,12 @@ class WorkflowProject:
     def copy(self, folder: Path) -> "WorkflowProject":
         """Copy everything that was made, for a test that changes it."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        return WorkflowProject(folder, self.snakefile)
+        return WorkflowProject(folder)
 
     def command(self, *targets: str, options: Sequence[str] = ()) -> list[str]:
         return [
-            *SNAKEMAKE,
-            *("--snakefile", str(self.snakefile), "--directory", str(self.folder)),
-            *("--configfile", str(self.folder / "config.yaml"), "--cores", "2"),
+            *(sys.executable, "-m", "snakemake", "--cores", "2"),
+            *("--snakefile", "code/Snakefile", "--configfile", "config.yaml"),
             *options,
             "--",
             *targets,
@@ -93,15 +108,16 @@ class WorkflowProject:
         return done
 
     def planned(self, *targets: str, options: Sequence[str] = ()) -> set[str]:
-        """Say which jobs a run would do: ``rule`` or ``rule wildcard wildcard``."""
+        """Say which jobs a run would do, such as ``recover_sound card pyramid``."""
         said = self.snakemake(*targets, options=["--dry-run", *options]).stdout
         jobs = set()
         for block in re.split(r"^(?=(?:local)?rule )", said, flags=re.MULTILINE)[1:]:
             name = re.match(r"(?:local)?rule (\w+):", block)
             wildcards = re.search(r"^    wildcards: (.+)$", block, re.MULTILINE)
-            values = sorted(re.findall(r"\w+=([^,\n]+)", wildcards[1])) if wildcards else []
+            values = dict(re.findall(r"(\w+)=([^,\n]+)", wildcards[1])) if wildcards else {}
             assert name is not None
-            jobs.add(" ".join([name[1], *values]))
+            known = [values[key] for key in ("recording", "method") if key in values]
+            jobs.add(" ".join([name[1], *known]))
         return jobs - {"all"}
 
     def path(self, name: str) -> Path:

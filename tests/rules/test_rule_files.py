@@ -37,20 +37,20 @@ def test_the_front_door_is_short_and_opens_every_stage():
         assert f'include: "rules/{stage.name}"' in lines
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", MAKING)
 def test_a_rule_has_log_benchmark_environment_and_threads(rule):
     for directive in ("log", "benchmark", "conda", "threads", "script"):
         assert re.search(rf"^    {directive}:", RULES[rule], re.MULTILINE), directive
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", MAKING)
 def test_script_log_and_benchmark_carry_the_name_of_the_rule(rule):
     assert f"../workflow_scripts/{rule}.py" in RULES[rule]
     assert re.search(rf"<results>/logs/{rule}[/.]", RULES[rule])
     assert re.search(rf"<results>/benchmarks/{rule}[/.]", RULES[rule])
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", MAKING)
 def test_log_and_benchmark_have_the_wildcards_of_the_outputs(rule):
     output = re.search(r"^    output:\n(.+?)^    \w+:", RULES[rule], re.DOTALL | re.MULTILINE)
     wildcards = set(re.findall(r"\{(\w+)\}", output[1] if output else "")) - {""}

@@ -10,6 +10,7 @@ from visualmic.config.recordings import Recording
 from visualmic.config.settings import read_config
 from visualmic.config.validation import read_schema
 from visualmic.evaluate.scores import EvaluationSettings
+from visualmic.motion.hearing import HearingSettings
 from visualmic.motion.lucas_kanade import LucasKanadeSettings
 from visualmic.motion.pyramid import PyramidSettings
 from visualmic.simulate.settings import SimulationSettings
@@ -20,7 +21,8 @@ SCHEMA = read_schema("config")
 
 GROUPS = [
     (("pyramid",), PyramidSettings),
-    (("lucas-kanade",), LucasKanadeSettings),
+    (("lucas-kanade", "measure"), LucasKanadeSettings),
+    (("lucas-kanade", "combine"), HearingSettings),
     (("denoise",), DenoiseSettings),
     (("evaluation",), EvaluationSettings),
     (("simulation", "defaults"), SimulationSettings),

@@ -51,7 +51,7 @@ def load_plan(settings: Mapping[str, Any], files: Sequence[str | Path]) -> Plan:
     VisualMicError
         One line for every fault found.
     """
-    sources = [read_config(path) for path in files]
+    sources = [read_config(_short(path)) for path in files]
     check_settings(settings, sources)
     table = recordings_path(settings, sources)
     simulations = {
@@ -61,6 +61,12 @@ def load_plan(settings: Mapping[str, Any], files: Sequence[str | Path]) -> Plan:
     return Plan(settings, read_recordings(table, simulations), simulations)
 
 
+def _short(path: str | Path) -> Path:
+    """Write a path as a person would who works here: Snakemake makes it absolute."""
+    absolute = Path(path).absolute()
+    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute
+
+
 def _simulation(
     name: str, settings: Mapping[str, Any], sources: Sequence[ConfigSource], folder: Path
 ) -> Mapping[str, Any]:
@@ -68,7 +74,7 @@ def _simulation(
     values = {**group["defaults"], **group["recordings"][name]}
     where = source_name(("simulation", "recordings", name), settings, sources)
     if values["sound"] not in SOUNDS:
-        values["sound"] = from_here(folder / values["sound"])
+        values["sound"] = from_here(folder, values["sound"])
         if not Path(values["sound"]).is_file():
             raise VisualMicError(
                 f"{where}: simulation.recordings.{name}.sound: there is no sound"

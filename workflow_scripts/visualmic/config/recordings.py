@@ -175,17 +175,20 @@ def _recording(values: Mapping[str, Any], folder: Path) -> Recording:
     reference = values["reference"]
     return Recording(
         id=values["id"],
-        film=None if values["film"] == SIMULATED else from_here(folder / values["film"]),
+        film=None if values["film"] == SIMULATED else from_here(folder, values["film"]),
         fps=values["fps"],
         reference=reference
         if reference in (None, SIMULATED, OWN_TRACK)
-        else from_here(folder / reference),
+        else from_here(folder, reference),
         offset_s=values["offset_s"],
         crop=tuple(values["crop"]) if values["crop"] else None,
         role=values["role"],
     )
 
 
-def from_here(path: Path) -> str:
-    """Write a path as seen from the working directory, so that no machine is named."""
-    return os.path.normpath(path) if path.is_absolute() else os.path.relpath(path)
+def from_here(folder: Path, name: str) -> str:
+    """Name a file of `folder` as seen from the working directory, which names no machine.
+
+    A name that is absolute in the table stays so.
+    """
+    return os.path.normpath(name) if os.path.isabs(name) else os.path.relpath(folder / name)

@@ -10,7 +10,9 @@ PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @functools.cache
-def code_digest(script: Path, *modules: str, data: tuple[str, ...] = ()) -> str:
+def code_digest(
+    script: Path, without: frozenset[str] = frozenset(), data: tuple[str, ...] = ()
+) -> str:
     """Digest a script and every module of this package that it imports, directly or not.
 
     The surroundings of a job (``visualmic.workflow``) change nothing in what it makes and are
@@ -20,8 +22,8 @@ def code_digest(script: Path, *modules: str, data: tuple[str, ...] = ()) -> str:
     ----------
     script : path
         The rule's script.
-    modules : str
-        Further modules that are imported by name only at run time.
+    without : frozenset of str
+        Modules that are imported somewhere but not used here, such as those of other methods.
     data : tuple of str
         Patterns, relative to the package, of other files that the rule uses (templates, models).
 
@@ -30,12 +32,12 @@ def code_digest(script: Path, *modules: str, data: tuple[str, ...] = ()) -> str:
     str
         The first 16 hexadecimal digits of the SHA-256.
     """
-    files = {script}
-    waiting = [script, *(file for name in modules for file in module_files(name))]
+    left_out = {file for name in without for file in list(module_files(name))[-1:]}
+    files, waiting = {script}, [script]
     while waiting:
-        file = waiting.pop()
-        files.add(file)
-        waiting += [used for used in imported_files(file) if used not in files]
+        used = imported_files(waiting.pop()) - files - left_out
+        files |= used
+        waiting += used
     files |= {file for pattern in data for file in PACKAGE.glob(pattern) if file.is_file()}
     digest = hashlib.sha256()
     for file in sorted(files, key=_name):
