@@ -19,14 +19,14 @@ Transactions on Graphics 32(4), 2013.
 
 import itertools
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
 
-from visualmic.motion.steerable_pyramid import SteerablePyramid, largest_scale_count
+from visualmic.motion.steerable_pyramid import SteerablePyramid, Subband, largest_scale_count
 
 SCALES = 4
 ORIENTATIONS = 4
@@ -155,6 +155,12 @@ class Magnifier:
         scales = max(1, min(SCALES, largest_scale_count(shape)))
         self.factor = factor
         self._pyramid = SteerablePyramid(shape, scales, ORIENTATIONS)
+        # What the pyramid makes of a single bright pixel is each subband's filter.
+        impulse = np.ones((1, shape[0], shape[1] // 2 + 1), np.complex64)
+        self._responses = {
+            subband: scipy.fft.fft2(self._pyramid.subband(impulse, subband)[0])
+            for subband in self._pyramid.subbands
+        }
 
     def magnify(
         self, still: NDArray[np.float32], moved: NDArray[np.float32]
@@ -162,14 +168,34 @@ class Magnifier:
         """Give `still` ``(H, W)`` with `factor` times the motion from it to `moved` ``(H, W)``."""
         pyramid = self._pyramid
         halves = pyramid.spectrum(np.stack([still, moved]))
-        spectrum = np.zeros((1, *pyramid.shape), np.complex64)
+        changes: dict[Subband, NDArray[np.complex64]] = {}
         for subband in pyramid.subbands:
             before, after = pyramid.subband(halves, subband)
             turn = np.angle(after * np.conj(before)) * np.float32(self.factor)
-            changed = before * (np.exp(1j * turn).astype(np.complex64) - 1)
-            pyramid.add_to_spectrum(spectrum, subband, changed[None])
-        change = np.real(scipy.fft.ifft2(spectrum[0], overwrite_x=True))
-        return np.asarray(still + change, np.float32)
+            changes[subband] = before * (np.exp(1j * turn).astype(np.complex64) - 1)
+        return np.asarray(still + self.synthesis(changes), np.float32)
+
+    def synthesis(
+        self, coefficients: Mapping[Subband, NDArray[np.complex64]]
+    ) -> NDArray[np.float32]:
+        """Give the part of a frame ``(H, W)`` that these coefficients ``(h, w)`` hold.
+
+        For untouched coefficients that is the frame itself wherever the squared filters of the
+        pyramid sum to one.
+        """
+        height, width = self._pyramid.shape
+        spectrum = np.zeros((height, width), np.complex64)
+        for subband, values in coefficients.items():
+            rows, columns = (_signed_frequencies(size) for size in values.shape)
+            # A complex subband has twice the real one's amplitude on one half of the plane; the
+            # real part spreads it over both.
+            part = np.conj(self._responses[subband]) / 2 * scipy.fft.fft2(values)
+            spectrum[(rows % height)[:, None], (columns % width)[None, :]] += part
+        return np.asarray(np.real(scipy.fft.ifft2(spectrum)), np.float32)
+
+
+def _signed_frequencies(size: int) -> NDArray[np.int64]:
+    return np.asarray(np.round(np.fft.fftfreq(size) * size), np.int64)
 
 
 def strobe_phases(pictures: int, shown_fps: float, swing_hz: float) -> NDArray[np.float64]:
