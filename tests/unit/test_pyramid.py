@@ -78,21 +78,43 @@ def test_a_lamp_that_flickers_does_not_change_the_phase():
     assert correlation(recover(lit), TONE) > 0.99
 
 
+def weighted_phases(coefficients):
+    coefficients = coefficients.astype(complex)
+    power = np.abs(coefficients) ** 2
+    phase = np.angle(coefficients * coefficients[0].conj())
+    energy = power.sum(axis=(1, 2))
+    return (power * phase).sum(axis=(1, 2)) / energy, energy
+
+
 def test_signals_are_the_amplitude_squared_mean_of_phase_differences():
     frames = shifted_frames(texture(40, 33), 0.4 * TONE[:9], UP_RIGHT, noise_std=2.0)
     settings = PyramidSettings(scales=2, orientations=3)
     motion = measure_pyramid(ArrayFrames(frames, FPS), settings, threads=2)
-    coefficients = SteerablePyramid((40, 33), 2, 3).coefficients(frames.astype(np.float32))
+    pyramid = SteerablePyramid((40, 33), 2, 3, critical=True)
+    coefficients = pyramid.coefficients(frames.astype(np.float32))
     assert motion.arrays["subbands"].tolist() == [list(subband) for subband in coefficients]
-    for channel, values in enumerate(coefficients.values()):
-        values = values.astype(complex)
-        power = np.abs(values) ** 2
-        phase = np.angle(values * values[0].conj())
-        expected = (power * phase).sum(axis=(1, 2)) / power.sum(axis=(1, 2))
-        np.testing.assert_allclose(motion.signals[:, channel], expected, atol=1e-6)
+    for channel, (subband, values) in enumerate(coefficients.items()):
+        phase, energy = weighted_phases(values)
+        np.testing.assert_allclose(motion.signals[:, channel], phase, atol=1e-6)
         np.testing.assert_allclose(
-            motion.arrays["energy"][:, channel], power.sum(axis=(1, 2)), rtol=1e-5
+            motion.arrays["energy"][:, channel], energy / pyramid.density(subband), rtol=1e-5
         )
+
+
+@pytest.mark.parametrize("shape", [(96, 128), (95, 127)])
+@pytest.mark.parametrize(("swing_px", "noise_std"), [(0.01, 1.0), (0.1, 1.0), (0.1, 4.0)])
+def test_the_sparser_grid_says_what_the_full_one_does(shape, swing_px, noise_std):
+    frames = shifted_frames(texture(*shape), swing_px * TONE[:60], (0.8, 0.6), noise_std)
+    motion = measure_pyramid(ArrayFrames(frames, FPS))
+    still = np.stack([np.ones(60), TONE[:60]], axis=1)
+    full = SteerablePyramid(shape, 3, 2).coefficients(frames.astype(np.float32))
+    for channel, coefficients in enumerate(full.values()):
+        phase, energy = weighted_phases(coefficients)
+        noise = phase[1:] - still[1:] @ np.linalg.lstsq(still[1:], phase[1:], rcond=None)[0]
+        difference = np.std(motion.signals[1:, channel] - phase[1:])
+        # 20 dB below what the noise of the sensor does to it.
+        assert difference < 0.1 * np.std(noise)
+        np.testing.assert_allclose(motion.arrays["energy"][:, channel], energy, rtol=1e-4)
 
 
 def test_phases_are_true_at_every_angle():

@@ -45,6 +45,32 @@ def test_the_tallest_pyramid_is_that_of_pyrtools(shape):
         reference_coefficients(frame[0], scales + 1, 2)
 
 
+def test_critical_sampling_takes_coefficients_from_the_full_grid():
+    frames = np.random.default_rng(4).integers(0, 256, (2, 64, 80)).astype(np.float32)
+    full = SteerablePyramid((64, 80), 2, 2).coefficients(frames)
+    pyramid = SteerablePyramid((64, 80), 2, 2, critical=True)
+    sparse = pyramid.coefficients(frames)
+    for subband, coefficients in sparse.items():
+        assert pyramid.density(subband) == 0.5
+        every_other = (
+            (slice(None), slice(None, None, 2)) if subband[1] else (Ellipsis, slice(None, None, 2))
+        )
+        expected = full[subband][every_other]
+        assert expected.shape == (2, *pyramid.subband_shape(subband))
+        np.testing.assert_allclose(coefficients, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("shape", [(64, 80), (65, 77), (30, 211)])
+@pytest.mark.parametrize("orientations", [2, 3, 4, 8])
+def test_critical_sampling_keeps_the_energy(shape, orientations):
+    frames = np.random.default_rng(5).integers(0, 256, (1, *shape)).astype(np.float32)
+    full = SteerablePyramid(shape, 2, orientations).coefficients(frames)
+    pyramid = SteerablePyramid(shape, 2, orientations, critical=True)
+    for subband, coefficients in pyramid.coefficients(frames).items():
+        energy = np.sum(np.abs(coefficients) ** 2) / pyramid.density(subband)
+        assert energy == pytest.approx(np.sum(np.abs(full[subband]) ** 2), rel=1e-5)
+
+
 def test_the_phase_of_a_grating_follows_its_shift():
     x = np.arange(64)
     pyramid = SteerablePyramid((64, 64), 2, 2)
@@ -71,8 +97,9 @@ def test_an_orientation_sees_gratings_along_its_own_axis():
     assert np.abs(turned[0, 1]).mean() > 1e4 * np.abs(turned[0, 0]).mean()
 
 
-def test_white_noise_has_the_variance_that_the_gain_says():
-    pyramid = SteerablePyramid((64, 96), 3, 2)
+@pytest.mark.parametrize("critical", [False, True])
+def test_white_noise_has_the_variance_that_the_gain_says(critical):
+    pyramid = SteerablePyramid((64, 96), 3, 2, critical=critical)
     noise = np.random.default_rng(2).normal(0, 2.0, (40, 64, 96)).astype(np.float32)
     for subband, coefficients in pyramid.coefficients(noise).items():
         expected = 4.0 * pyramid.white_noise_gain(subband)
