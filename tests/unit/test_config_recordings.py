@@ -63,7 +63,7 @@ def test_simulated_recordings_have_no_film_yet(table):
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        ("chips,chips.mp4,-5,,,,test\n", "row 2, column fps: is -5.0; it must be a number above 0"),
+        ("chips,chips.mp4,-5,,,,test\n", "row 2, column fps: is -5; it must be a number above 0"),
         ("chips,chips.mp4,fast,,,,test\n", 'row 2, column fps: is "fast"; it must be a number'),
         ("chips,chips.mp4,nan,,,,test\n", "row 2, column fps: is not a finite number"),
         ("chips,chips.mp4,,,,,tset\n", 'column role: is "tset"; it must be one of train, valid'),

@@ -99,6 +99,8 @@ def dotted(path: Sequence[Key]) -> str:
 def shown(value: Any) -> str:
     """Show a value as a user wrote it, shortened when it is long."""
     text = "empty" if value is None else json.dumps(value, default=str)
+    if isinstance(value, float):
+        text = f"{value:g}"
     return text if len(text) <= 60 else text[:57] + "..."
 
 
