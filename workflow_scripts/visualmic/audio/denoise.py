@@ -8,8 +8,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.ndimage
-import scipy.signal
 from numpy.typing import ArrayLike, NDArray
 
 from visualmic.errors import VisualMicError
@@ -99,6 +97,9 @@ def butterworth_highpass(
     centred = signal - signal.mean(axis=0)
     if cutoff_hz == 0 or len(signal) < 2:
         return centred
+    # Slow to import, so only where a sound is filtered.
+    import scipy.signal
+
     sections = scipy.signal.butter(order, cutoff_hz, "highpass", fs=fps, output="sos")
     # The filter rings for about two periods of its cut-off.
     padding = min(len(signal) - 1, math.ceil(2 * fps / cutoff_hz))
@@ -151,6 +152,9 @@ def spectral_subtraction(
     M. Berouti, R. Schwartz and J. Makhoul, "Enhancement of speech corrupted by acoustic noise",
     ICASSP 1979.
     """
+    import scipy.ndimage
+    import scipy.signal
+
     settings = DenoiseSettings(
         window_s=window_s,
         noise_quantile=noise_quantile,
@@ -242,6 +246,8 @@ def _extended(signal: NDArray[np.float64], padding: int) -> NDArray[np.float64]:
 
 def _noise_power(power: NDArray[np.float64], quantile: float) -> NDArray[np.float64]:
     """Mean power ``(F,)`` of the quietest frames of a power spectrogram ``(F, frames)``."""
+    from scipy.ndimage import median_filter
+
     energy = power.sum(axis=0)
     quietest = np.argsort(energy, kind="stable")[: max(round(quantile * len(energy)), 1)]
     noise = power[:, quietest].mean(axis=1)
@@ -249,7 +255,7 @@ def _noise_power(power: NDArray[np.float64], quantile: float) -> NDArray[np.floa
         # No frame is quiet, so lines in these frames may well be the sound itself, held: only
         # what is broad in frequency, as sensor noise is, counts as noise.
         width = max(len(noise) // 8, 5)
-        noise = np.minimum(noise, 2.0 * scipy.ndimage.median_filter(noise, width, mode="nearest"))
+        noise = np.minimum(noise, 2.0 * median_filter(noise, width, mode="nearest"))
     return np.asarray(noise, np.float64)
 
 

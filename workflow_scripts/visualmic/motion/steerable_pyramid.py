@@ -7,7 +7,6 @@ Coefficients are those of ``pyrtools.pyramids.SteerablePyramidFreq(is_complex=Tr
 ``order = orientations - 1``, residuals left out.
 """
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -27,19 +26,15 @@ _ANGULAR_STEPS = 1024
 
 @dataclass(frozen=True)
 class _Filter:
-    """One subband's filter on the rectangle of the spectrum where it is not zero.
+    """One subband's filter on the grid of frequencies that is transformed back.
 
-    Along each axis the frequencies are ordered as an FFT orders them, those from zero up first,
-    then the negative ones.
+    Along each axis the frequencies are in the order of an FFT: from zero up, then the negative.
     """
 
-    shape: tuple[int, int]
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
     gain: NDArray[np.float32]
-    rows_first: bool
-    kept: tuple[tuple[slice, slice], ...]
-    empty: tuple[slice, ...]
+    density: float
 
 
 class Workspace:
@@ -49,15 +44,14 @@ class Workspace:
     """
 
     def __init__(self) -> None:
-        self._buffers: dict[str, NDArray[np.complex64]] = {}
+        self._buffer = np.empty(0, np.complex64)
 
-    def array(self, name: str, shape: tuple[int, ...]) -> NDArray[np.complex64]:
-        """Array of this shape in the buffer of this name, with whatever it held."""
+    def array(self, shape: tuple[int, ...]) -> NDArray[np.complex64]:
+        """Array of this shape in the memory, holding whatever was left there."""
         size = math.prod(shape)
-        buffer = self._buffers.get(name)
-        if buffer is None or len(buffer) < size:
-            buffer = self._buffers[name] = np.empty(size, np.complex64)
-        return buffer[:size].reshape(shape)
+        if self._buffer.size < size:
+            self._buffer = np.empty(size, np.complex64)
+        return self._buffer[:size].reshape(shape)
 
 
 def largest_scale_count(shape: tuple[int, int]) -> int:
@@ -86,6 +80,10 @@ class SteerablePyramid:
         Number of scales, at least 1 and at most :func:`largest_scale_count`.
     orientations : int
         Number of orientations, from 2 to 16.
+    critical : bool
+        Sample each subband only as densely as it needs: a filter that passes half of the
+        frequencies along an axis leaves a coefficient that is determined by half of its samples.
+        These are then evenly spaced over the frame, where the full grid need not have one.
 
     Attributes
     ----------
@@ -111,7 +109,9 @@ class SteerablePyramid:
     (3, 32, 24)
     """
 
-    def __init__(self, shape: tuple[int, int], scales: int, orientations: int) -> None:
+    def __init__(
+        self, shape: tuple[int, int], scales: int, orientations: int, critical: bool = False
+    ) -> None:
         most = largest_scale_count(shape)
         if most < 1:
             raise VisualMicError(
@@ -135,20 +135,23 @@ class SteerablePyramid:
         )
         self._factor = np.complex64((-1j) ** (self.orientations - 1))
         self._filters = {
-            subband: _crop_filter(gain)
+            subband: _make_filter(gain, critical)
             for subband, gain in _subband_gains(self.shape, self.scales, self.orientations).items()
         }
 
-    def subband_shape(self, scale: int) -> tuple[int, int]:
-        """Height and width of the subbands of a scale in coefficients."""
-        return self._filters[scale, 0].shape
+    def subband_shape(self, subband: Subband) -> tuple[int, int]:
+        """Height and width of a subband in coefficients."""
+        height, width = self._filters[subband].gain.shape
+        return height, width
+
+    def density(self, subband: Subband) -> float:
+        """Coefficients of a subband as a share of its full grid: 1 unless sampled critically."""
+        return self._filters[subband].density
 
     def white_noise_gain(self, subband: Subband) -> float:
         """Mean square of a coefficient for white noise of variance 1 in the frame."""
-        band = self._filters[subband]
-        frame_pixels = self.shape[0] * self.shape[1]
-        coefficients = band.shape[0] * band.shape[1]
-        return float(np.sum(band.gain.astype(float) ** 2)) * frame_pixels / coefficients**2
+        gain = self._filters[subband].gain.astype(float)
+        return float(np.sum(gain**2)) * math.prod(self.shape) / gain.size**2
 
     def centre_frequency(self, subband: Subband) -> float:
         """Root mean square frequency that the filter passes of white noise, cycles per pixel."""
@@ -187,47 +190,12 @@ class SteerablePyramid:
         """
         from visualmic.motion.phase_kernels import filter_spectrum
 
+        band = self._filters[subband]
         workspace = workspace or Workspace()
-        band = self._filters[subband]
-        product = workspace.array("product", (len(spectrum), *band.gain.shape))
+        product = workspace.array((len(spectrum), *band.gain.shape))
         filter_spectrum(spectrum, band.rows, band.columns, band.gain, self._factor, product)
-        # A filter covers half of the plane at most: the lines on which it is zero need no
-        # transform along themselves, only zeros in the transform across.
-        first, second = (1, 2) if band.rows_first else (2, 1)
-        product = scipy.fft.ifft(product, axis=first, overwrite_x=True)
-        padded = workspace.array("padded", (len(spectrum), *band.shape))
-        # Seen with the axis that is padded in the middle.
-        source, target = (
-            (product.swapaxes(1, 2), padded.swapaxes(1, 2))
-            if band.rows_first
-            else (product, padded)
-        )
-        for here, there in band.kept:
-            target[:, there] = source[:, here]
-        for gap in band.empty:
-            target[:, gap] = 0
-        return np.asarray(scipy.fft.ifft(padded, axis=second, overwrite_x=True), np.complex64)
-
-    def add_to_spectrum(
-        self,
-        spectrum: NDArray[np.complex64],
-        subband: Subband,
-        coefficients: NDArray[np.complex64],
-    ) -> None:
-        """Add what coefficients ``(B, h, w)`` contribute to frames, to their full spectrum.
-
-        The real part of the inverse transform of `spectrum` ``(B, H, W)`` is then the part of the
-        frames that the subbands hold: for untouched coefficients that is the frame itself wherever
-        the squared filters sum to one.
-        """
-        band = self._filters[subband]
-        (height, width), (all_rows, all_columns) = band.shape, self.shape
-        transform = scipy.fft.fft2(coefficients, axes=(1, 2))
-        part = transform[:, (band.rows % height)[:, None], (band.columns % width)[None, :]]
-        # The filter has twice the amplitude of the real pyramid's on one half of the plane; the
-        # real part spreads it over both.
-        part *= np.complex64(np.conj(self._factor) / 2) * band.gain
-        spectrum[:, (band.rows % all_rows)[:, None], (band.columns % all_columns)[None, :]] += part
+        back = scipy.fft.ifft2(product, axes=(1, 2), overwrite_x=True)
+        return np.asarray(back, np.complex64)
 
     def coefficients(self, frames: NDArray[np.float32]) -> dict[Subband, NDArray[np.complex64]]:
         """All subbands of frames ``(B, H, W)``: ``{(scale, orientation): (B, h, w)}``."""
@@ -295,48 +263,39 @@ def _angular(angle: NDArray[np.float64], band: int, orientations: int) -> NDArra
     return np.interp(centred, at, 2.0 * norm * np.cos(at) ** order, left=0.0, right=0.0)
 
 
-def _crop_filter(gain: NDArray[np.float64]) -> _Filter:
-    """Keep the rectangle where the filter is not zero, along the axis that saves the most."""
-    height, width = gain.shape
+def _make_filter(gain: NDArray[np.float64], critical: bool) -> _Filter:
+    """Lay a filter with zero frequency in the middle out for the transform back."""
     present = gain > 1e-9 * gain.max()
-    rows_present = np.fft.ifftshift(present.any(axis=1))
-    columns_present = np.fft.ifftshift(present.any(axis=0))
-    rows_first = columns_present.sum() * height <= rows_present.sum() * width
-    every_row = np.round(np.fft.fftfreq(height) * height).astype(np.int64)
-    every_column = np.round(np.fft.fftfreq(width) * width).astype(np.int64)
-    unshifted = np.fft.ifftshift(gain)
-    if rows_first:
-        unshifted = unshifted[:, columns_present]
-        every_column = every_column[columns_present]
-    else:
-        unshifted = unshifted[rows_present]
-        every_row = every_row[rows_present]
-    kept, empty = _placement(
-        every_column if rows_first else every_row, width if rows_first else height
-    )
-    return _Filter(
-        shape=(height, width),
-        rows=every_row,
-        columns=every_column,
-        gain=np.ascontiguousarray(unshifted, np.float32),
-        rows_first=bool(rows_first),
-        kept=kept,
-        empty=empty,
-    )
+    rows, from_rows = _axis_layout(present.any(axis=1), critical)
+    columns, from_columns = _axis_layout(present.any(axis=0), critical)
+    # A position that stands for no frequency of this filter takes the added line of zeros.
+    padded = np.pad(gain, ((0, 1), (0, 1)))
+    laid_out = padded[np.ix_(from_rows, from_columns)]
+    # The inverse transform divides by its own length, not by that of the full grid.
+    density = laid_out.size / gain.size
+    return _Filter(rows, columns, (laid_out * density).astype(np.float32), density)
 
 
-def _placement(
-    frequencies: NDArray[np.int64], size: int
-) -> tuple[tuple[tuple[slice, slice], ...], tuple[slice, ...]]:
-    """Where runs of frequencies lie in the cropped and the full spectrum, and where none lies."""
-    breaks = np.flatnonzero(np.diff(frequencies) != 1) + 1
-    kept = []
-    empty = []
-    end_before = 0
-    for start, end in itertools.pairwise([0, *breaks.tolist(), len(frequencies)]):
-        place = int(frequencies[start]) % size
-        kept.append((slice(start, end), slice(place, place + end - start)))
-        empty.append(slice(end_before, place))
-        end_before = place + end - start
-    empty.append(slice(end_before, size))
-    return tuple(kept), tuple(gap for gap in empty if gap.start < gap.stop)
+def _axis_layout(
+    present: NDArray[np.bool_], critical: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Frequencies of one axis in FFT order, and their places in the shifted filter.
+
+    A shortened axis of `n` positions holds frequency `k` at ``k mod n``, which samples the
+    coefficients at `n` evenly spaced points. Positions left over are given the place -1.
+    """
+    size = len(present)
+    zero = size // 2
+    kept = np.flatnonzero(present) - zero
+    # Zero is kept in any case, so that positive and negative frequencies stay in two runs.
+    shortest = max(int(kept[-1]), 0) - min(int(kept[0]), 0) + 1
+    length = scipy.fft.next_fast_len(shortest) if critical else size
+    if length > 0.8 * size:
+        length = size
+        kept = np.arange(size) - zero
+    position = np.arange(length)
+    # Keep every frequency within the half spectrum that there is, also where nothing is kept.
+    last_positive = max(int(kept[-1]), length - zero - 1)
+    frequency = np.where(position <= last_positive, position, position - length)
+    place = np.where((frequency >= kept[0]) & (frequency <= kept[-1]), frequency + zero, -1)
+    return frequency.astype(np.int64), place.astype(np.int64)
