@@ -19,7 +19,7 @@ LOCK_ARGS ?=
 
 CODE := workflow_scripts tests benchmarks envs
 # Modules that benchmarks import and that measure nothing by themselves.
-BENCH_PARTS := benchmarks/davis_pyrtools.py
+BENCH_PARTS := benchmarks/davis_pyrtools.py benchmarks/limits_films.py benchmarks/limits_forks.py benchmarks/limits_methods.py
 BENCHMARKS := $(filter-out $(BENCH_PARTS),$(sort $(wildcard benchmarks/*.py)))
 
 # Commands that start others by name find the environment's first.
