@@ -6,12 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from visualmic.motion.displaced_templates import Templates, quantise
 from visualmic.motion.projection import compare_frames, project_blocks
 from visualmic.motion.reference import Floats, NoiseModel, shifted_with_gradient
 
-# Templates are displaced by multiples of this, so what is left to the linear fit is half of it.
-_BANK_STEP = 0.25
-_BANK = np.array([-0.5, -0.25, 0.0, 0.25])
 # A displacement further than this from its template asks for another one.
 _LINEAR_PX = 0.2
 _MAX_STEPS = 6
@@ -46,90 +44,12 @@ class Tracked:
     shift: Floats
 
 
-class _Templates:
-    """The reference displaced by fractions of a pixel, made when a film first needs them.
-
-    ``maps`` (slots, 2, H, W) holds the weighted gradients; the other arrays, (slots, blocks, ...),
-    what the comparison of a block with that template needs.
-    """
-
-    def __init__(self, tracker: "BlockTracker") -> None:
-        self._tracker = tracker
-        self.slot_of = np.full(len(_BANK) ** 2, -1, np.int32)
-        height, width = tracker.reference.shape
-        self.maps = np.zeros((0, 2, height, width), np.float32)
-        blocks = tracker.blocks
-        self.tensor = np.zeros((0, blocks, 2, 2), np.float32)
-        self.inverse = np.zeros((0, blocks, 2, 2), np.float32)
-        self.with_image = np.zeros((0, blocks, 2), np.float32)
-        self.with_centred = np.zeros((0, blocks, 2), np.float32)
-        self.with_one = np.zeros((0, blocks, 2), np.float32)
-
-    def slots(self, index: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Slot of each bank index, making the templates that are missing."""
-        missing = [int(i) for i in np.unique(index) if self.slot_of[i] < 0]
-        if missing:
-            made = [self._make(i) for i in missing]
-            self.slot_of[missing] = len(self.maps) + np.arange(len(missing))
-            for name in ("maps", "tensor", "inverse", "with_image", "with_centred", "with_one"):
-                new = np.stack([one[name] for one in made])
-                setattr(self, name, np.concatenate([getattr(self, name), new]))
-        return self.slot_of[index]
-
-    def pick(self, name: str, slots: NDArray[np.int32]) -> Floats:
-        """Give what each block (B, blocks) needs from its template: (B or 1, blocks, ...)."""
-        array: Floats = getattr(self, name)
-        first = slots.flat[0]
-        if (slots == first).all():
-            return array[first][None]
-        return array[slots, np.arange(slots.shape[1])]
-
-    def _make(self, index: int) -> dict[str, Floats]:
-        tracker = self._tracker
-        shift_y, shift_x = _BANK[index // len(_BANK)], _BANK[index % len(_BANK)]
-        image, *gradients = shifted_with_gradient(tracker.reference, float(shift_x), float(shift_y))
-        centred = image - tracker.mean_level
-        maps = np.stack(gradients) * tracker.weight
-        if tracker.local_illumination:
-            maps = tracker.without_brightness(maps, centred)
-        tensor = np.empty((tracker.blocks, 2, 2), np.float32)
-        for i in range(2):
-            for j in range(2):
-                tensor[:, i, j] = tracker.block_sums(maps[i] * gradients[j])
-        tensor = (tensor + tensor.transpose(0, 2, 1)) / 2
-        ridge = 1e-5 * np.trace(tensor, axis1=1, axis2=2) + 1e-6
-        regular = tensor + ridge[:, None, None] * np.eye(2, dtype=np.float32)
-
-        def sums(factor: Floats | float) -> Floats:
-            return np.stack([tracker.block_sums(one * factor) for one in maps], axis=-1)
-
-        return {
-            "maps": maps,
-            "tensor": tensor,
-            "inverse": np.linalg.inv(regular.astype(np.float64)).astype(np.float32),
-            "with_image": sums(image),
-            "with_centred": sums(centred),
-            "with_one": sums(1.0),
-        }
-
-
 def _apply(matrix: Floats, vector: Floats) -> Floats:
     """Multiply 2 x 2 matrices (..., 2, 2) with vectors (..., 2), faster than a general product."""
     product = np.empty(np.broadcast_shapes(matrix.shape[:-1], vector.shape), np.float32)
     for i in range(2):
         product[..., i] = matrix[..., i, 0] * vector[..., 0] + matrix[..., i, 1] * vector[..., 1]
     return product
-
-
-def _quantise(
-    position: Floats,
-) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
-    """Split positions (..., 2) in x, y into bank index, whole pixels, and the template's own."""
-    steps = np.rint(position / _BANK_STEP).astype(np.int64)
-    whole = np.floor_divide(steps + 2, 4)
-    fraction = steps - 4 * whole + 2
-    index = (fraction[..., 1] * len(_BANK) + fraction[..., 0]).astype(np.int32)
-    return index, whole.astype(np.int32), steps * _BANK_STEP
 
 
 class BlockTracker:
@@ -182,8 +102,8 @@ class BlockTracker:
         total = float(self.weight.sum()) or 1.0
         self.mean_level = float((self.weight * self.reference).sum()) / total
         self._lay_blocks(block_px)
-        self._templates = _Templates(self)
-        still = int(self._templates.slots(_quantise(np.zeros(2))[0]))
+        self._templates = Templates(self)
+        still = int(self._templates.slots(quantise(np.zeros(2))[0]))
         tensor = self._templates.tensor[still].astype(np.float64)
         eigenvalues, vectors = np.linalg.eigh(tensor)
         eigenvalues = np.where(eigenvalues > _LEAST_INFORMATION, eigenvalues, 0.0)
@@ -291,10 +211,10 @@ class BlockTracker:
         position = np.tile(self._position, (count, 1))
         if self._follow:
             far = np.abs(coarse - position).max(axis=1) > _LINEAR_PX
-            position[far] = _quantise(coarse[far])[2]
+            position[far] = quantise(coarse[far])[2]
         displacement, shift = self._fit(frames, position, gain, offset)
         if self._follow:
-            self._position = _quantise(np.median(shift, axis=0))[2]
+            self._position = quantise(np.median(shift, axis=0))[2]
         signals = _apply(self.whitener, displacement)
         return Tracked(
             signals.reshape(count, -1),
@@ -381,7 +301,7 @@ class BlockTracker:
         lost = np.zeros((count, self.blocks), np.bool_)
         shift: Floats = np.zeros((count, 2))
         for step in range(_MAX_STEPS):
-            index, whole, at = _quantise(at)
+            index, whole, at = quantise(at)
             limit_y = self.reference.shape[0] - self.height - self.block_y
             limit_x = self.reference.shape[1] - self.width - self.block_x
             inside_y = np.clip(whole[..., 1], -self.block_y, limit_y).astype(np.int32)
