@@ -8,6 +8,8 @@ from visualmic.audio.denoise import (
     denoise,
     spectral_subtraction,
 )
+from visualmic.audio.wav import read_audio, write_wav
+from visualmic.cli.main import main
 from visualmic.errors import VisualMicError
 
 FPS = 2200.0
@@ -169,3 +171,26 @@ def test_a_setting_out_of_range_is_refused_by_name(wrong):
 def test_samples_that_are_not_numbers_are_refused():
     with pytest.raises(VisualMicError, match="not numbers"):
         denoise([0.0, float("nan"), 1.0], FPS)
+
+
+def test_the_command_cleans_a_file_at_its_own_rate(tmp_path, capsys):
+    write_wav(tmp_path / "noisy.wav", NOTE + noise(0.5), FPS)
+    target = tmp_path / "clean.wav"
+    arguments = [str(tmp_path / "noisy.wav"), str(target)]
+    assert main(["denoise", *arguments, "--over-subtraction", "3", "--floor", "0.05"]) == 0
+    assert str(target) in capsys.readouterr().out
+    noisy, _ = read_audio(tmp_path / "noisy.wav")
+    clean, rate = read_audio(target)
+    assert (rate, len(clean)) == (FPS, len(NOTE))
+    before, after = (gain_and_snr_db(x[DURING], NOTE[DURING])[1] for x in (noisy, clean))
+    assert after > before + 8
+
+
+def test_the_command_names_a_setting_it_cannot_use(tmp_path, capsys):
+    write_wav(tmp_path / "noisy.wav", NOTE, FPS)
+    target = tmp_path / "clean.wav"
+    assert main(["denoise", str(tmp_path / "noisy.wav"), str(target), "--cutoff", "2000"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("visualmic denoise: ")
+    assert "2000 Hz" in said
+    assert not target.exists()
