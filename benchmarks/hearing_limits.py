@@ -8,8 +8,8 @@ the true transfer functions (`oracle`), or by the best 64 taps for each mode, fi
 
 `info` is the signal-to-noise ratio after the best equaliser of 64 taps. `noise`, for rigid motion,
 is that of the sound against the Cramer-Rao bound; `unfiltered` is that of the motion before the
-sound is made of it. What the pyrtools loop heard is kept in benchmarks/results/cache, by the
-frames' digest, because it takes minutes a film.
+sound is made of it. What the pyrtools loop and the oracle gave is kept in benchmarks/results/cache,
+by the frames' digest, because it takes minutes a film.
 
 It fails when a target does not hold.
 """
@@ -34,24 +34,24 @@ import numpy as np
 from limits_films import KINDS, NOTHING, SPEECH, Kind, Shape, make_film
 from limits_forks import fork_targets, measure_forks, print_forks
 from limits_methods import (
-    CACHE,
     DAVIS,
     METHODS,
     ORACLE,
     ORACLE_FITTED,
     SCORES,
-    camera_is_known,
     davis,
+    frames_digest,
     hears_nothing,
     measured_motion,
     multichannel_info,
     noise_over_bound,
     score,
+    true_modes,
 )
 from visualmic.errors import VisualMicWarning
 from visualmic.film.decode import FilmFrames
 from visualmic.motion.methods import recover
-from visualmic.simulate.oracle import combine_modes, oracle_modes
+from visualmic.simulate.oracle import combine_modes
 
 RESULTS = Path(__file__).parent / "results" / "hearing_limits.csv"
 QUICK_KINDS = ("rigid-0.01px", "flexing-packet", "pure-noise", "three-frames")
@@ -121,19 +121,20 @@ def hear_film(task: tuple[str, int, Shape, bool]) -> list[Row]:
         if kind.group == NOTHING:
             return [_nothing_row(kind, seed, method, film, truth.capture_fps) for method in METHODS]
         source = FilmFrames(film, fps=truth.capture_fps, threads=1)
+        digest = frames_digest(source)
         heard: dict[str, Callable[[], np.ndarray]] = {
             method: lambda method=method: recover(source, method, threads=1).sound
             for method in METHODS
         }
         if with_davis:
-            heard[DAVIS] = lambda: davis(source, CACHE)
+            heard[DAVIS] = lambda: davis(source, digest)
         rows = []
         for method, hear in heard.items():
             started = time.perf_counter()
             sound = hear()
             seconds = time.perf_counter() - started
             rows.append(_row(kind, seed, method, score(sound, truth, kind.rigid), seconds))
-        modes = oracle_modes(source, truth, camera_known=camera_is_known(truth))
+        modes = true_modes(source, digest, truth)
         best = score(combine_modes(modes, truth), truth, rigid=False)
         equalised = {"info_db": multichannel_info(truth, modes)}
         if kind.rigid:

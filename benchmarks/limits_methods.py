@@ -5,13 +5,13 @@ Other benchmarks import it; run by itself it measures nothing.
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import davis_pyrtools
 import numpy as np
 import scipy.linalg
-from davis_pyrtools import recover_davis
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from visualmic.errors import VisualMicError
@@ -23,6 +23,7 @@ from visualmic.film.decode import FilmFrames
 from visualmic.film.source import FrameSource
 from visualmic.motion.lucas_kanade import measure_lucas_kanade
 from visualmic.motion.methods import recover
+from visualmic.simulate import oracle, render
 from visualmic.simulate.oracle import mode_cramer_rao_std
 from visualmic.simulate.truth import Truth
 
@@ -86,23 +87,61 @@ def measured_motion(source: FrameSource, truth: Truth) -> Signal:
     return np.asarray(shift / (along @ information @ along))
 
 
-def davis(source: FrameSource, cache: Path | None = CACHE) -> Signal:
-    """Recover the sound by the per-frame pyrtools loop, or take what it gave for these frames."""
-    if cache is None:
-        return recover_davis(_frames(source), source.capture_fps)
-    digest = hashlib.sha256(Path(davis_pyrtools.__file__).read_bytes())
-    digest.update(f"{source.height} {source.width} {source.capture_fps}".encode())
+def frames_digest(source: FrameSource) -> str:
+    """Give a digest of all frames of a film, their size and rate."""
+    digest = hashlib.sha256(f"{source.height} {source.width} {source.capture_fps}".encode())
     for batch in source.batches():
         digest.update(np.ascontiguousarray(batch))
-    kept = cache / f"davis-{digest.hexdigest()[:32]}.npy"
-    if kept.exists():
-        return np.asarray(np.load(kept))
-    sound = recover_davis(_frames(source), source.capture_fps)
-    cache.mkdir(parents=True, exist_ok=True)
-    unfinished = kept.with_suffix(".part.npy")
-    np.save(unfinished, sound)
-    unfinished.replace(kept)
-    return sound
+    return digest.hexdigest()
+
+
+def kept(name: str, digest: str, code: Sequence[ModuleType], make: Callable[[], Signal]) -> Signal:
+    """Give what `make` gives, or gave for the same frames with the same code.
+
+    Parameters
+    ----------
+    name : str
+        What it is.
+    digest : str
+        Of all that it is made from.
+    code : sequence of module
+        Those that make it: when their text changes, it is made again.
+    make : callable
+    """
+    whole = hashlib.sha256(digest.encode())
+    for module in code:
+        assert module.__file__ is not None
+        whole.update(Path(module.__file__).read_bytes())
+    file = CACHE / f"{name}-{whole.hexdigest()[:32]}.npy"
+    if file.exists():
+        return np.asarray(np.load(file))
+    made = make()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".part.npy")
+    np.save(unfinished, made)
+    unfinished.replace(file)
+    return made
+
+
+def davis(source: FrameSource, digest: str) -> Signal:
+    """Recover the sound by the per-frame pyrtools loop, or take what it gave for these frames."""
+    return kept(
+        "davis",
+        digest,
+        [davis_pyrtools],
+        lambda: davis_pyrtools.recover_davis(_frames(source), source.capture_fps),
+    )
+
+
+def true_modes(source: FrameSource, digest: str, truth: Truth) -> Signal:
+    """Estimate the modes (T, K) with the true mode shapes, in pixels, or take what was kept."""
+    known = camera_is_known(truth)
+    return kept(
+        "modes",
+        f"{digest} {known}",
+        [oracle, render],
+        lambda: oracle.oracle_modes(source, truth, camera_known=known),
+    )
 
 
 def _frames(source: FrameSource) -> Iterator[NDArray[np.uint8]]:
