@@ -147,3 +147,14 @@ def test_resampling_keeps_what_both_rates_hold(rates):
 def test_a_tone_above_the_lower_nyquist_frequency_does_not_fold_back():
     tone = np.sin(2 * np.pi * 1500 * times(48000.0))
     assert np.abs(resample(tone, 48000.0, RATE)[200:-200]).max() < 1e-3
+
+
+@pytest.mark.parametrize("lengths", [(70_000, 200_000), (200_000, 70_000), (150_000, 150_000)])
+@pytest.mark.parametrize("samples", [0, 1234, -4321])
+def test_long_sounds_are_correlated_in_blocks_as_in_one(lengths, samples):
+    rng = np.random.default_rng(0)
+    played = rng.standard_normal(lengths[1])
+    heard = -np.roll(np.resize(played, max(lengths)), samples)[: lengths[0]]
+    found = align(heard, 48000.0, played, 48000.0)
+    assert found.lag_s * 48000 == pytest.approx(samples, abs=0.01)
+    assert found.polarity == -1

@@ -279,10 +279,7 @@ def _coarse_lag(heard: Signal, played: Signal, max_lag_s: float, rate: float) ->
     usable = overlap >= max(LEAST_SAMPLES, min(len(heard), len(played)) // 2)
     if not usable.any():
         return 0
-    length = scipy.fft.next_fast_len(len(heard) + len(played) + limit, real=True)
-    cross = scipy.fft.irfft(
-        scipy.fft.rfft(heard, length) * np.conj(scipy.fft.rfft(played, length)), length
-    )[lags]
+    cross = _cross_correlation(heard, played, limit)
     heard_power = np.concatenate([[0.0], np.cumsum(heard**2)])
     played_power = np.concatenate([[0.0], np.cumsum(played**2)])
     starts, stops = np.where(usable, starts, 0), np.where(usable, stops, 0)
@@ -298,6 +295,27 @@ def _coarse_lag(heard: Signal, played: Signal, max_lag_s: float, rate: float) ->
     # Of lags that are equal to rounding the smallest one is meant.
     best = np.flatnonzero(score >= score.max() * (1 - 1e-9))
     return int(lags[best[np.argmin(np.abs(lags[best]))]])
+
+
+def _cross_correlation(heard: Signal, played: Signal, limit: int) -> Signal:
+    """Sum of ``heard[n] * played[n - lag]`` for every lag from ``-limit`` to ``limit``.
+
+    In blocks, because the lags are few and ten minutes at 48 kHz are long.
+    """
+    block = max(1 << 16, 8 * limit)
+    total = np.zeros(2 * limit + 1)
+    for start in range(0, len(heard), block):
+        part = heard[start : start + block]
+        first, last = start - limit, start + len(part) + limit
+        if first >= len(played):
+            break
+        around = np.zeros(last - first)
+        known = slice(max(first, 0), min(last, len(played)))
+        around[known.start - first : known.stop - first] = played[known]
+        length = scipy.fft.next_fast_len(len(around), real=True)
+        product = scipy.fft.rfft(around, length) * np.conj(scipy.fft.rfft(part, length))
+        total += scipy.fft.irfft(product, length)[: 2 * limit + 1][::-1]
+    return total
 
 
 def _refine(heard: Signal, played: Signal, coarse: int) -> float:
