@@ -170,7 +170,7 @@ def test_coherence_of_noise_at_a_known_ratio_is_the_ratio():
     assert metrics.coherence(played, played + noise, RATE) == pytest.approx(0.5, abs=0.01)
 
 
-@pytest.mark.parametrize("rate", [2200, 10_000, 16_000, 480])
+@pytest.mark.parametrize("rate", [480, 2200, 2203, 10_000, 11_025, 16_000])
 @pytest.mark.parametrize("extended", [False, True])
 def test_intelligibility_equals_pystoi(played, heard, rate, extended):
     expected = pystoi.stoi(played, heard, rate, extended=extended)
