@@ -1,6 +1,6 @@
 """What the card of one recording shows, as the templates take it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,11 @@ from visualmic.report.contents import Hearing, Recording, Score
 from visualmic.report.media import first_frame, heat_overlay, picture_uri, sound_tracks
 from visualmic.report.summary import best_hearing
 
-Remake = Callable[[str], str]
+RATE_SOURCES = {
+    "option": "the recordings table",
+    "tags": "the file's tags",
+    "container": "the file's timestamps",
+}
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,9 @@ def card_data(
         "scored": scored,
         "metric_rows": rows,
         "has_chance": any(row.chance is not None for row in rows),
-        "measured": [h for h in recording.hearings if h.diagnostics is not None],
+        "measured": [
+            h for h in recording.hearings if h.diagnostics and h.diagnostics.says_something
+        ],
         "snr_chart": _snr_chart(recording, series),
         "figures": figures(recording.figures, results),
         "files": _files(recording, results),
@@ -202,10 +208,7 @@ def _film_facts(recording: Recording) -> list[tuple[str, str]]:
         ("SHA-256", facts.get("sha256", "")[:16]),
         ("Picture", f"{size} pixels" if size else ""),
         ("Captured at", rate if capture else ""),
-        (
-            "Rate known from",
-            {"option": "the recordings table", "tags": "the file's tags"}.get(source, source),
-        ),
+        ("Rate known from", RATE_SOURCES.get(source, source)),
         ("Frames", facts.get("frames", "")),
         ("Length", wording.duration(recording.number("duration_s"))),
         (

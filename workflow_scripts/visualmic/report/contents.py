@@ -98,6 +98,12 @@ class Diagnostics:
     snr_db: tuple[float, ...] = ()
     heat_map: HeatMap | None = None
 
+    @property
+    def says_something(self) -> bool:
+        """Whether there is a verdict or a number to be shown."""
+        numbers = (self.noise_floor_px, self.bound_px, self.ratio_db, self.bandwidth_hz)
+        return bool(self.verdict) or any(number is not None for number in numbers)
+
 
 @dataclass(frozen=True)
 class Hearing:

@@ -111,6 +111,7 @@ def build_report(
     """
     data = collect_report(results, methods, _provenance(settings))
     summary = summarise(data)
+    data = _best_first(data, summary)
     output = Path(output)
     environment = _environment(data.results, command)
     slugs = _slugs([recording.name for recording in data.recordings])
@@ -131,6 +132,17 @@ def build_report(
     return data
 
 
+def _best_first(data: ReportData, summary: Summary) -> ReportData:
+    """Put the methods in the order of the summary, and those without a score after them."""
+    ranked = [entry.method for entry in summary.methods]
+    order = [*ranked, *(method for method in data.methods if method not in ranked)]
+    recordings = tuple(
+        replace(r, hearings=tuple(sorted(r.hearings, key=lambda h: order.index(h.method))))
+        for r in data.recordings
+    )
+    return replace(data, methods=tuple(order), recordings=recordings)
+
+
 def _environment(results: Path, command: str) -> jinja2.Environment:
     loader = jinja2.PackageLoader("visualmic.report", "templates")
     environment = jinja2.Environment(
@@ -143,6 +155,7 @@ def _environment(results: Path, command: str) -> jinja2.Environment:
     name = results.as_posix()
     environment.filters |= {
         "number": wording.number,
+        "signed": wording.signed,
         "with_unit": wording.with_unit,
         "rate": wording.rate,
         "duration": wording.duration,

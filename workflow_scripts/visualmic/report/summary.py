@@ -11,6 +11,9 @@ from visualmic.report.contents import Hearing, Recording, ReportData
 HEADLINES = ("pearson", "si_sdr", "rmse")
 """Metrics by which the best method is chosen: the first that has values."""
 
+LEAST_PAIRS = 6
+"""Fewer recordings can all agree by chance: with five that happens once in sixteen times."""
+
 LEADING = ("pearson", "si_sdr", "info")
 """Metrics that tables show first."""
 
@@ -44,6 +47,15 @@ class Pair:
     low: float | None
     high: float | None
     count: int
+
+    @property
+    def verdict(self) -> str:
+        """Say in words whether the best method is better than the other."""
+        if self.low is None or self.high is None or self.count < LEAST_PAIRS:
+            return "too few recordings to say"
+        if self.low > 0:
+            return "yes"
+        return "no, it is worse" if self.high < 0 else "not shown by these recordings"
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,17 @@ def number(value: float | None, digits: int = 3) -> str:
     return text.replace("-", MINUS)
 
 
+def signed(value: float) -> str:
+    """Write a difference with its sign.
+
+    Examples
+    --------
+    >>> signed(0.5), signed(-0.01234)
+    ('+0.500', '−0.012')
+    """
+    return f"{value:+.3f}".replace("-", MINUS)
+
+
 def with_unit(value: float | None, unit: str, digits: int = 3) -> str:
     """Write a number with its unit after a narrow space that does not break."""
     text = number(value, digits)
