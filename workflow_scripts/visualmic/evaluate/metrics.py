@@ -127,5 +127,5 @@ METRICS: dict[str, Metric] = {
     "tone_prominence": Metric(
         tone_prominence, "Tone prominence", "dB", "reference", None, "nearer"
     ),
-    "pesq": Metric(pesq, "PESQ", "", 4.549, None, "higher"),
+    "pesq": Metric(pesq, "PESQ", "", 4.5486, None, "higher"),
 }
