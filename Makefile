@@ -38,6 +38,11 @@ setup: $(STAMP) ## Install everything into .venv/ (again only when the lock or p
 # begins with an empty environment, because a half-written package looks installed.
 $(STAMP): requirements.lock pyproject.toml
 	@set -e; \
+	case "$$PWD" in *[[:space:]]*) \
+		echo "make setup: Snakemake cannot run where a path has a space in it: $$PWD;" \
+			"rename or move the folder" >&2; \
+		exit 1;; \
+	esac; \
 	if [ -e $(STARTED) ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
 		rm -rf $(VENV); \
 		chosen=; \

@@ -59,3 +59,11 @@ def test_a_set_up_that_was_cut_off_starts_afresh(bare_project: Path) -> None:
     (bare_project / ".venv" / ".setup-started").touch()
     set_up(bare_project, fake_python(bare_project, "exit 1"))
     assert not left.exists()
+
+
+def test_a_path_with_a_space_is_refused_before_anything_is_made(bare_project: Path) -> None:
+    spaced = bare_project.rename(bare_project.with_name("my films"))
+    done = set_up(spaced, Path(sys.executable))
+    assert done.returncode != 0
+    assert "has a space" in done.stderr
+    assert not (spaced / ".venv").exists()
