@@ -79,6 +79,7 @@ class FilmFrames:
         self.frame_count: int | None = self.info.frames
         self.variable_frame_rate = self.info.variable_frame_rate
         self.keyframes = self.info.keyframes
+        self.bidirectional = self.info.bidirectional
         self._threads = threads
 
     def time_s(self) -> NDArray[np.float64]:

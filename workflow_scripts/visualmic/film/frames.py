@@ -119,6 +119,11 @@ class StoredFrames:
                 self.keyframes: NDArray[np.int64] = (
                     store["keyframes"][...] if "keyframes" in store else np.zeros(0, np.int64)
                 )
+                self.bidirectional: NDArray[np.bool_] = (
+                    store["bidirectional"][...].astype(np.bool_)
+                    if "bidirectional" in store
+                    else np.zeros(count, np.bool_)
+                )
         except FileNotFoundError:
             raise VisualMicError(f"there is no frame store {path}; make it first") from None
         except (OSError, KeyError) as error:
@@ -198,6 +203,9 @@ def _store_frames(
         )
     store["time_s"] = times
     store["keyframes"] = np.asarray(getattr(source, "keyframes", np.zeros(0)), np.int64)
+    store["bidirectional"] = np.asarray(
+        getattr(source, "bidirectional", np.zeros(done, np.bool_)), np.bool_
+    )
     store.attrs["frames"] = done
     store.attrs["capture_fps"] = source.capture_fps
     store.attrs["variable_frame_rate"] = bool(getattr(source, "variable_frame_rate", False))

@@ -83,6 +83,9 @@ class FilmInfo:
         Real time of every frame since the first, in seconds.
     keyframes : ndarray, int64, (K,)
         Indices of the key frames: codecs leave a jump in every channel there.
+    bidirectional : ndarray, bool, (T,)
+        Frames that were coded from later ones too: codecs spend least on these. All False where
+        the container's times are too coarse to tell.
     """
 
     path: str
@@ -108,10 +111,13 @@ class FilmInfo:
     keyframes: NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(0, np.int64), repr=False, compare=False
     )
+    bidirectional: NDArray[np.bool_] = field(
+        default_factory=lambda: np.zeros(0, np.bool_), repr=False, compare=False
+    )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the arrays, ready for JSON."""
-        arrays = ("time_s", "keyframes")
+        arrays = ("time_s", "keyframes", "bidirectional")
         facts = {name: value for name, value in asdict(self).items() if name not in arrays}
         facts["warnings"] = list(self.warnings)
         return facts
@@ -216,6 +222,7 @@ def probe_film(path: str | os.PathLike[str], fps: float | None = None) -> FilmIn
         audio_duration_s=packets.sound_s if header.audio_rate else None,
         time_s=time_s,
         keyframes=keyframes,
+        bidirectional=_coded_out_of_order(packets.stamps)[shown],
     )
 
 
@@ -372,6 +379,14 @@ def _noted_by_sony(path: str | os.PathLike[str]) -> float | None:
         if found := re.search(rb'captureFps="([^"]{1,20})"', piece):
             return _rate(found[1].decode("ascii", errors="replace"))
     return None
+
+
+def _coded_out_of_order(stamps: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell which packets, in the order of the file, are shown before one that came earlier."""
+    if len(np.unique(stamps)) < stamps.size or not np.isfinite(stamps).all():
+        return np.zeros(stamps.size, np.bool_)
+    latest = np.maximum.accumulate(stamps)
+    return stamps < latest
 
 
 def _timing(packets: _Packets, header: _Header) -> FrameTiming:

@@ -148,6 +148,7 @@ def measure_lucas_kanade(
             "whitener": tracker.whitener,
             "reference": np.clip(np.rint(tracker.reference), 0, 255).astype(np.uint8),
             "keyframes": keyframes,
+            "bidirectional": np.asarray(getattr(source, "bidirectional", ()), np.bool_),
             "gain": np.concatenate(gains),
             "residual": np.concatenate(residuals),
             "global_shift": np.concatenate(shifts),
