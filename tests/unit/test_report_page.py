@@ -250,3 +250,13 @@ def test_the_strip_shows_a_tone_where_it_is(tmp_path: Path) -> None:
     row = np.argmax(picture[:, width // 4])
     assert 1100 * (height - row - 0.5) / height == pytest.approx(275, abs=15)
     assert picture[:, 3 * width // 4].max() < 20
+
+
+def test_a_recording_without_a_reference_shows_its_strongest_tone(tmp_path: Path) -> None:
+    folder = write_results(tmp_path / "results", FixtureSettings(recordings=3, duration_s=1.0))
+    tone = np.sin(2 * np.pi * 94.2 * np.arange(4400) / 2200)
+    soundfile.write(folder / "sound" / "pyramid" / "plant.wav", 0.5 * tone, 2200)
+    build_report(folder, folder / "report.html", quiet=True)
+    cards = payloads((folder / "report.html").read_text())
+    assert "94.20 Hz" in cards["plant"]["html"]
+    assert "Strongest tones" not in cards["chips"]["html"]

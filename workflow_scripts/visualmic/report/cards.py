@@ -1,16 +1,23 @@
 """What the card of one recording shows, as the templates take it."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from visualmic.evaluate.metrics import METRICS
+from visualmic.evaluate.metrics import METRICS, Tone, UndefinedMetric, strongest_tone
 from visualmic.film.metadata import file_sha256
 from visualmic.report import wording
 from visualmic.report.charts import LineChart, line_chart
 from visualmic.report.contents import Hearing, Recording, Score
-from visualmic.report.media import first_frame, heat_overlay, picture_uri, sound_tracks
+from visualmic.report.media import (
+    first_frame,
+    heat_overlay,
+    picture_uri,
+    sound_tracks,
+    track_samples,
+)
 from visualmic.report.summary import best_hearing
 
 RATE_SOURCES = {
@@ -124,15 +131,18 @@ def card_data(
     rates = [track["rate"] for track in heard or tracks]
     scored = [hearing for hearing in recording.hearings if hearing.scores]
     rows = _metric_rows(scored)
+    # Where nothing can be scored, the strongest tone is what a person can check by other means.
+    tones = {} if scored else _tones(heard)
     context = {
         "r": line,
-        "tracks": [_lane(t, recording, line, series) for t in tracks if t["kind"] != "wide"],
+        "tracks": [_lane(t, recording, line, series, tones) for t in tracks if t["kind"] != "wide"],
         "duration_s": round(duration_s, 3),
         "has_reference": recording.reference is not None,
         "has_wide": any(track["kind"] == "wide" for track in tracks),
         "film_facts": _film_facts(recording),
         "scored": scored,
         "metric_rows": rows,
+        "tones": tones,
         "has_chance": any(row.chance is not None for row in rows),
         "measured": [
             h for h in recording.hearings if h.diagnostics and h.diagnostics.says_something
@@ -172,8 +182,21 @@ def _relative(path: Path, results: Path) -> str:
     return path.relative_to(results).as_posix()
 
 
+def _tones(tracks: Sequence[Mapping[str, Any]]) -> dict[str, Tone]:
+    tones = {}
+    for track in tracks:
+        # A silent or very short sound has none.
+        with contextlib.suppress(UndefinedMetric):
+            tones[track["key"]] = strongest_tone(track_samples(track), track["rate"])
+    return tones
+
+
 def _lane(
-    track: Mapping[str, Any], recording: Recording, line: RecordingLine, series: Mapping[str, int]
+    track: Mapping[str, Any],
+    recording: Recording,
+    line: RecordingLine,
+    series: Mapping[str, int],
+    tones: Mapping[str, Tone],
 ) -> dict[str, Any]:
     if track["kind"] == "reference":
         return {
@@ -185,12 +208,16 @@ def _lane(
     hearing = recording.hearing(track["key"])
     pearson = hearing.value("pearson") if hearing is not None else None
     best = line.best is not None and line.best.method == track["key"] and len(series) > 1
-    note = f"{wording.metric_title('pearson')} {wording.number(pearson)}" if pearson else ""
+    note = "heard from the film"
+    if pearson is not None:
+        note = f"{wording.metric_title('pearson')} {wording.number(pearson)}"
+    elif track["key"] in tones:
+        note = f"strongest at {wording.rate(round(tones[track['key']].frequency_hz, 1), 'Hz')}"
     return {
         "key": track["key"],
         "series": series[track["key"]],
         "title": wording.method_title(track["key"]),
-        "note": f"{note}{', the best' if best else ''}" if note else "heard from the film",
+        "note": f"{note}, the best" if best else note,
     }
 
 

@@ -101,6 +101,11 @@ def _track(
     }
 
 
+def track_samples(track: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Give the samples of a track, ``(N,)``, as :func:`sound_tracks` encoded them."""
+    return np.frombuffer(base64.b64decode(track["pcm"]), "<i2").astype(np.float64)
+
+
 def _read_mono(path: Path) -> tuple[NDArray[np.float64], int]:
     try:
         samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
@@ -130,7 +135,7 @@ def spectrogram_strip(track: Mapping[str, Any], until_s: float, nyquist_hz: floa
         Highest frequency shown, in hertz.
     """
     rate = track["rate"]
-    samples = np.frombuffer(base64.b64decode(track["pcm"]), "<i2").astype(np.float64)
+    samples = track_samples(track)
     length = max(16, round(min(0.09, until_s / 8) * rate))
     size = max(512, 1 << (2 * length - 1).bit_length())
     times = (np.arange(STRIP_WIDTH) + 0.5) / STRIP_WIDTH * until_s - track["start_s"]

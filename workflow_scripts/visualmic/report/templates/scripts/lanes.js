@@ -170,7 +170,7 @@ visualmic.Lanes = class {
   drawFrequencies(lane) {
     const wave = this.mode === 'waveform';
     const [low, high] = wave ? [-this.loudest, this.loudest] : [this.view.low, this.view.high];
-    const ticks = visualmic.ticks(low, high, wave ? 2 : Math.max(2, lane.plot.clientHeight / 38));
+    const ticks = visualmic.ticks(low, high, wave ? 3 : Math.max(2, lane.plot.clientHeight / 38));
     lane.yTicks.replaceChildren(...ticks.map((value) => {
       const mark = document.createElement('span');
       const part = (value - low) / (high - low);
