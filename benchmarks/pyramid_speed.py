@@ -67,7 +67,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a short film: figures mean nothing")
     quick = parser.parse_args().quick
-    frames, loop_frames, turns = (60, 8, 1) if quick else (1500, 20, TURNS)
+    frames, loop_frames, turns = (60, 8, 1) if quick else (2000, 20, TURNS)
     with tempfile.TemporaryDirectory() as folder:
         rows, failures = compare(Path(folder), frames, loop_frames, turns)
     print_table(rows)
