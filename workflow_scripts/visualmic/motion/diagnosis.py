@@ -1,18 +1,34 @@
-"""Say what a film did to its sound: light, codec, camera, sensor, and what was heard."""
+"""Say what a film did to its sound: light, codec, camera, sensor, sampling, and what was heard."""
+
+from typing import Any
 
 import numpy as np
 
+from visualmic.motion.agreement import Agreement
 from visualmic.motion.interference import Cleaner
 from visualmic.motion.recovery import Diagnosis
+from visualmic.motion.reference import ROUNDING, Floats
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.wiener import Combined
 
 _SHAKE_PX = 0.05
 _SHAKE_BELOW_HZ = 15.0
-_FLICKER_SHARE = 0.001
+_UNUSABLE = 0.01
+# Noise variance, in grey levels squared, below which rounding to 8 bits is no longer dithered.
+_LEAST_DITHER = 0.08
+# Share of the gradients' power beyond 0.35 cycles a pixel. Lenses leave 0.02 of it there; every
+# second pixel of such a picture, taken without a filter, has a quarter.
+_FINE_CYCLES = 0.35
+_FINE_SHARE = 0.25
 
 
-def diagnose(motion: MotionSignals, combined: Combined, cleaner: Cleaner) -> Diagnosis:
+def diagnose(
+    motion: MotionSignals,
+    combined: Combined,
+    cleaner: Cleaner,
+    agreement: Agreement | None = None,
+    lowest_hz: float = 20.0,
+) -> Diagnosis:
     """Put into words and numbers what the measurement and the combination found.
 
     Parameters
@@ -23,6 +39,10 @@ def diagnose(motion: MotionSignals, combined: Combined, cleaner: Cleaner) -> Dia
         The sound.
     cleaner : Cleaner
         What was taken out before.
+    agreement : Agreement, optional
+        Whether distant parts of the frame move together, where that was asked.
+    lowest_hz : float
+        Slower motion was removed.
 
     Returns
     -------
@@ -30,93 +50,235 @@ def diagnose(motion: MotionSignals, combined: Combined, cleaner: Cleaner) -> Dia
     """
     bound = float(motion.attributes.get("cramer_rao_px", np.inf))
     result = Diagnosis(
-        verdict=_verdict(motion, combined),
-        warnings=_warnings(motion, combined, cleaner),
+        verdict=_verdict(motion, combined, agreement, lowest_hz),
         crb_px=bound if np.isfinite(bound) else None,
         frequency_hz=combined.frequency_hz,
         snr=combined.snr,
     )
+    for name, number, text in (
+        *_light(motion, cleaner),
+        *_codec(motion, cleaner),
+        *_camera(motion),
+        *_sensor(motion, combined),
+    ):
+        result.found[name] = number
+        result.warnings.append(text)
     if np.isfinite(bound):
         result.noise_floor_px = bound * float(np.sqrt(combined.noise_level))
     if combined.heard:
-        result.effective_bandwidth_hz = _bandwidth(combined)
+        above = _heard_hz(combined, lowest_hz)
+        result.effective_bandwidth_hz = float(above[-1]) if len(above) else 0.0
         result.heat = _heat(motion, combined)
     return result
 
 
-def _bandwidth(combined: Combined) -> float:
-    above = np.flatnonzero(combined.snr > 1.0)
-    return float(combined.frequency_hz[above[-1]]) if len(above) else 0.0
+def _heard_hz(combined: Combined, lowest_hz: float) -> Floats:
+    """Frequencies at which the sound stands above the noise."""
+    heard: Floats = combined.frequency_hz[
+        (combined.snr > 1.0) & (combined.frequency_hz >= lowest_hz)
+    ]
+    return heard
 
 
-def _verdict(motion: MotionSignals, combined: Combined) -> str:
+def _verdict(
+    motion: MotionSignals, combined: Combined, agreement: Agreement | None, lowest_hz: float
+) -> str:
     if not np.isfinite(motion.attributes.get("cramer_rao_px", np.inf)):
         return "no sound: the picture has no texture that motion could show in"
+    if not combined.heard and agreement is not None:
+        return (
+            "no sound: what moves follows the codec, not a sound; the recovered sound is silence,"
+            " and less compression might leave one"
+        )
     if not combined.heard:
         return "no sound: nothing in the film moves above the noise; the recovered sound is silence"
     peak = float(10 * np.log10(max(float(combined.snr.max()), 1e-3)))
-    above = combined.frequency_hz[combined.snr > 1.0]
+    above = _heard_hz(combined, lowest_hz)
     if len(above) == 0:
         return "a faint sound, below the noise at every frequency"
     return f"a sound from {above[0]:.0f} to {above[-1]:.0f} Hz, up to {peak:.0f} dB over the noise"
 
 
-def _warnings(motion: MotionSignals, combined: Combined, cleaner: Cleaner) -> list[str]:
-    found = []
-    fps = motion.capture_fps
-    gain = np.asarray(motion.arrays.get("gain", []), np.float64)
-    if cleaner.flicker_hz and len(gain) and gain.std() > _FLICKER_SHARE:
-        lines = ", ".join(f"{line:.1f}" for line in cleaner.flicker_hz)
+Finding = tuple[str, dict[str, Any], str]
+
+
+def _light(motion: MotionSignals, cleaner: Cleaner) -> list[Finding]:
+    found: list[Finding] = []
+    settings = motion.attributes.get("settings", {})
+    if cleaner.flicker_hz:
+        removed = cleaner.removes_flicker and settings.get("illumination") != "none"
+        done = "it was removed" if removed else "it was left in, as asked"
         found.append(
-            f"the lamp flickers by {100 * np.sqrt(2) * gain.std():.1f} % (seen at {lines} Hz); it"
-            " was removed, but light from direct current is better"
-        )
-    if motion.attributes.get("illumination") == "local":
-        found.append(
-            "light changes differently over the frame; it was removed block by block, which"
-            " costs some of the motion"
-        )
-    if cleaner.period is not None:
-        found.append(
-            f"the codec repeats itself every {cleaner.period} frames, which makes lines at"
-            f" multiples of {fps / cleaner.period:.2f} Hz; they were removed"
-        )
-    shift = np.asarray(motion.arrays.get("global_shift", np.zeros((0, 2))), np.float64)
-    if len(shift) > 16:
-        frequency = np.fft.rfftfreq(len(shift), 1 / fps)
-        spectrum = np.fft.rfft(shift - shift.mean(axis=0), axis=0)
-        spectrum[frequency > _SHAKE_BELOW_HZ] = 0
-        slow = float(np.sqrt((np.fft.irfft(spectrum, len(shift), axis=0) ** 2).sum(1).mean()))
-        if slow > _SHAKE_PX:
-            found.append(
-                f"the camera or the object sways by {slow:.2f} px rms below"
-                f" {_SHAKE_BELOW_HZ:.0f} Hz; it was followed and removed, but a tripod is better"
+            (
+                "flicker",
+                {
+                    "frequency_hz": [round(line, 2) for line in cleaner.flicker_hz],
+                    "share_of_light": round(cleaner.flicker_share, 5),
+                    "removed": removed,
+                },
+                f"the lamp flickers by {100 * cleaner.flicker_share:.2g} % (seen at"
+                f" {_listed(cleaner.flicker_hz)}); {done}, but light from direct current is better",
             )
-    unusable = float(motion.attributes.get("unusable_fraction", 0.0))
-    if unusable > 0.01:
+        )
+    # Where the user chose it, it is no news.
+    if motion.attributes.get("illumination") == "local" and settings.get("illumination") == "auto":
         found.append(
-            f"{100 * unusable:.0f} % of the pixels are clipped or stuck and carry nothing; expose"
-            " so that nothing is white or black"
+            (
+                "uneven_light",
+                {"removed": True},
+                "light or background change differently over the frame; brightness was fitted"
+                " block by block, which costs some of the motion",
+            )
+        )
+    return found
+
+
+def _codec(motion: MotionSignals, cleaner: Cleaner) -> list[Finding]:
+    if cleaner.period is None:
+        return []
+    removed = cleaner.removes_comb
+    done = "they were removed" if removed else "they were left in, as asked"
+    spacing = motion.capture_fps / cleaner.period
+    return [
+        (
+            "codec_comb",
+            {
+                "group_frames": cleaner.period,
+                "frequency_hz": [round(line, 3) for line in cleaner.codec_hz],
+                "removed": removed,
+            },
+            f"the codec repeats itself every {cleaner.period} frames and leaves lines at"
+            f" multiples of {spacing:.4g} Hz ({_listed(cleaner.codec_hz)}); {done}, but less"
+            " compression is better",
+        )
+    ]
+
+
+def _listed(lines_hz: list[float]) -> str:
+    shown = [f"{line:.4g}" for line in lines_hz[:4]]
+    more = f" and {len(lines_hz) - 4} more" if len(lines_hz) > 4 else ""
+    return f"{', '.join(shown)} Hz{more}"
+
+
+def _camera(motion: MotionSignals) -> list[Finding]:
+    shift = np.asarray(motion.arrays.get("global_shift", np.zeros((0, 2))), np.float64)
+    if len(shift) < 16:
+        return []
+    window = np.hanning(len(shift) + 2)[1:-1, None]
+    spectrum = np.fft.rfft((shift - shift.mean(axis=0)) * window, axis=0)
+    frequency = np.fft.rfftfreq(len(shift), 1 / motion.capture_fps)
+    spectrum[frequency > _SHAKE_BELOW_HZ] = 0
+    power = (np.fft.irfft(spectrum, len(shift), axis=0) ** 2).sum() / (window**2).sum()
+    slow = float(np.sqrt(power))
+    if slow <= _SHAKE_PX:
+        return []
+    followed = bool(motion.attributes.get("settings", {}).get("follow", True))
+    done = (
+        "it was followed and removed"
+        if followed
+        else "it was not followed, as asked, only filtered out"
+    )
+    return [
+        (
+            "shake",
+            {"rms_px": round(slow, 4), "below_hz": _SHAKE_BELOW_HZ, "followed": followed},
+            f"the camera or the object sways by {slow:.2f} px rms below {_SHAKE_BELOW_HZ:.0f} Hz;"
+            f" {done}, but a tripod is better",
+        )
+    ]
+
+
+def _sensor(motion: MotionSignals, combined: Combined) -> list[Finding]:
+    found: list[Finding] = []
+    unusable = float(motion.attributes.get("unusable_fraction", 0.0))
+    if unusable > _UNUSABLE:
+        found.append(
+            (
+                "saturation",
+                {"share_of_pixels": round(unusable, 4)},
+                f"{100 * unusable:.0f} % of the pixels are clipped or stuck and carry nothing; they"
+                " were left out; expose so that nothing is white or black",
+            )
         )
     read = float(motion.attributes.get("noise_read", 1.0))
     shot = float(motion.attributes.get("noise_shot", 0.0))
-    if read + shot * 128 < 0.08:
+    textured = bool(np.isfinite(motion.attributes.get("cramer_rao_px", np.inf)))
+    if textured and read + shot * 128 <= max(_LEAST_DITHER, 1.05 * ROUNDING):
         found.append(
-            "the noise is far below one grey level: motion smaller than the rounding to 8 bits may"
-            " be lost; more gain or less denoising in the camera would keep it"
+            (
+                "rounding",
+                {"noise_variance": round(read + shot * 128, 4)},
+                "the noise is far below one grey level: motion smaller than the rounding to 8 bits"
+                " may be lost; more gain or less denoising in the camera would keep it",
+            )
         )
-    detail = float(motion.attributes.get("gradient_aliasing", 0.0))
-    if detail > 0.25:
-        found.append(
-            f"{100 * detail:.0f} % of the detail is finer than two pixels: the film was downsampled"
-            " too coarsely or without a filter; film or crop at full resolution"
-        )
+    reference = motion.arrays.get("reference")
+    if reference is not None:
+        detail = fine_detail_share(reference, read + shot * float(np.mean(reference)))
+        if detail > _FINE_SHARE:
+            found.append(
+                (
+                    "undersampling",
+                    {"fine_share": round(detail, 3)},
+                    f"{100 * detail:.0f} % of the detail is as fine as the pixels: the film was"
+                    " downsampled too coarsely or without a filter, so that motion is misread;"
+                    " film or crop at full resolution",
+                )
+            )
     if combined.heard and combined.noise_level > 2.0:
         found.append(
-            f"the noise is {10 * np.log10(combined.noise_level):.0f} dB above that of the sensor:"
-            " compression, or motion that no block follows"
+            (
+                "excess_noise",
+                {"over_sensor_db": round(10 * float(np.log10(combined.noise_level)), 2)},
+                f"the noise is {10 * np.log10(combined.noise_level):.0f} dB above that of the"
+                " sensor: compression, or motion that no block follows",
+            )
         )
     return found
+
+
+def fine_detail_share(reference: Floats, noise_variance: float) -> float:
+    r"""Share of an image's gradients that is too fine for its pixels.
+
+    A lens blurs before the pixels sample, so power falls towards the Nyquist frequency. Where
+    pixels were left out afterwards, what was beyond it is folded back, power no longer falls, and
+    the gradient, on which motion rests, is wrong:
+
+    .. math:: \sum_{f > 0.35} f^2 S(f) \,\big/\, \sum_f f^2 S(f) .
+
+    Parameters
+    ----------
+    reference : ndarray, (H, W)
+        Mean image in grey levels.
+    noise_variance : float
+        Of a single frame, in grey levels squared.
+
+    Returns
+    -------
+    float
+        The larger one of both directions: some cameras skip lines only. 0 without texture.
+
+    References
+    ----------
+    D. Robinson and P. Milanfar, "Fundamental performance limits in image registration", IEEE
+    Transactions on Image Processing 13(9), 2004.
+    """
+    image = np.asarray(reference, np.float64)
+    # The reference is an average of many frames, rounded.
+    noise = ROUNDING + noise_variance / 32
+    shares = [0.0]
+    for picture in (image, image.T):
+        rows, columns = picture.shape
+        if min(rows, columns) < 16:
+            continue
+        window = np.hanning(columns + 2)[1:-1]
+        centred = (picture - picture.mean(axis=1, keepdims=True)) * window
+        power = (np.abs(np.fft.rfft(centred, axis=1)) ** 2).mean(axis=0) / (window**2).sum()
+        frequency = np.fft.rfftfreq(columns)
+        slopes = frequency**2 * np.maximum(power - noise, 0)
+        if slopes.sum() > (frequency**2 * noise).sum():
+            shares.append(float(slopes[frequency > _FINE_CYCLES].sum() / slopes.sum()))
+    return max(shares)
 
 
 def _heat(motion: MotionSignals, combined: Combined) -> dict[str, object]:

@@ -1,7 +1,10 @@
 """From the motion of blocks to one sound, with a diagnosis of film and sound."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
+
+from visualmic.motion.agreement import is_coded_between_frames, measure_agreement
 from visualmic.motion.diagnosis import diagnose
 from visualmic.motion.frame_types import FreshFrames
 from visualmic.motion.interference import Cleaner
@@ -22,11 +25,15 @@ class HearingSettings(WienerSettings):
         Take out what follows the brightness of the frame, where the lamp flickers.
     doubt_copied_frames : bool
         Let frames that a codec mostly copied from their neighbours count for less.
+    require_agreement : bool
+        Give silence when a film is coded between frames and no distant parts of it move together:
+        what stands out of the noise then is the codec's own.
     """
 
     remove_comb: bool = True
     remove_flicker: bool = True
     doubt_copied_frames: bool = True
+    require_agreement: bool = True
 
 
 def combine_lucas_kanade(
@@ -49,10 +56,27 @@ def combine_lucas_kanade(
     cleaner = Cleaner(motion, comb=settings.remove_comb, flicker=settings.remove_flicker)
     fresh = FreshFrames(motion, cleaner.rows, settings.doubt_copied_frames)
     combined = combine_channels(motion, fresh.rows, settings)
-    diagnosis = diagnose(motion, combined, cleaner)
+    agreement = None
+    if settings.require_agreement and combined.heard and is_coded_between_frames(motion):
+        agreement = measure_agreement(motion, cleaner.rows, settings.highpass_hz)
+        if agreement is not None and not agreement.found.any():
+            combined = replace(
+                combined,
+                sound=np.zeros_like(combined.sound),
+                heard=False,
+                snr=np.zeros_like(combined.snr),
+            )
+    diagnosis = diagnose(motion, combined, cleaner, agreement, settings.highpass_hz)
     if fresh.copied_share:
+        diagnosis.found["copied_frames"] = {"share": round(fresh.copied_share, 4)}
         diagnosis.warnings.append(
             f"the codec mostly copied {100 * fresh.copied_share:.0f} % of the frames from their"
             " neighbours; they count for less, and the sound is poorer: film with less compression"
         )
-    return Recovery(combined.sound, motion.capture_fps, motion.method, diagnosis)
+    return Recovery(
+        combined.sound,
+        motion.capture_fps,
+        motion.method,
+        diagnosis,
+        np.asarray(motion.arrays["reference"], np.uint8),
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visualmic.atomic import atomic_path
 from visualmic.motion.reference import Floats
@@ -21,6 +22,10 @@ class Diagnosis:
         One line: whether a sound was heard, and in which band.
     warnings : list of str
         What the user should know, each with what was done about it or can be done.
+    found : dict of str to dict
+        What disturbs the sound, by name, each with its numbers: ``flicker``, ``uneven_light``,
+        ``codec_comb``, ``copied_frames``, ``shake``, ``saturation``, ``rounding``,
+        ``undersampling``, ``excess_noise``; every one has its line in `warnings`.
     noise_floor_px : float or None
         Standard deviation per frame that noise gives to a common displacement, in pixels.
     crb_px : float or None
@@ -36,6 +41,7 @@ class Diagnosis:
 
     verdict: str = ""
     warnings: list[str] = field(default_factory=list)
+    found: dict[str, dict[str, Any]] = field(default_factory=dict)
     noise_floor_px: float | None = None
     crb_px: float | None = None
     effective_bandwidth_hz: float | None = None
@@ -45,7 +51,11 @@ class Diagnosis:
 
     def as_dict(self) -> dict[str, Any]:
         """Give everything as JSON-able values; powers in dB."""
-        content: dict[str, Any] = {"verdict": self.verdict, "warnings": list(self.warnings)}
+        content: dict[str, Any] = {
+            "verdict": self.verdict,
+            "warnings": list(self.warnings),
+            "found": dict(self.found),
+        }
         for name in ("noise_floor_px", "crb_px", "effective_bandwidth_hz"):
             value = getattr(self, name)
             if value is not None and np.isfinite(value):
@@ -75,12 +85,15 @@ class Recovery:
         Samples per second of real time.
     method : str
     diagnosis : Diagnosis
+    reference : ndarray, uint8, (H, W), or None
+        Mean picture of the film, to draw on.
     """
 
     sound: Floats
     capture_fps: float
     method: str
     diagnosis: Diagnosis = field(default_factory=Diagnosis)
+    reference: NDArray[np.uint8] | None = None
 
 
 def write_diagnosis(path: str | os.PathLike[str], recovery: Recovery) -> None:
