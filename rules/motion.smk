@@ -24,7 +24,8 @@ rule measure_motion:
         "../envs/core.yaml"
     threads: 2
     resources:
-        mem_mb=2000,
+        # A job that was killed for its memory gets more when it is tried again.
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=240,
     params:
         settings=lambda wildcards: SETTINGS[wildcards.method]["measure"],

@@ -26,7 +26,8 @@ rule simulate_recording:
         "../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        # A job that was killed for its memory gets more when it is tried again.
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=30,
     params:
         settings=lambda wildcards: SIMULATIONS[wildcards.recording],

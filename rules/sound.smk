@@ -27,7 +27,8 @@ rule recover_sound:
         "../envs/core.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        # A job that was killed for its memory gets more when it is tried again.
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=60,
     params:
         settings=lambda wildcards: SETTINGS[wildcards.method]["combine"],

@@ -1,5 +1,6 @@
 """Three tiny recordings, and a Snakemake to run the workflow on them."""
 
+import fcntl
 import re
 import shutil
 import subprocess
@@ -77,6 +78,19 @@ class WorkflowProject:
         )
         return cls(folder)
 
+    @classmethod
+    def made_once(cls, folder: Path) -> "WorkflowProject":
+        """Create a project and make everything in it, once for all processes that test."""
+        with folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done = folder / "made"
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                cls.create(folder).snakemake()
+                done.touch()
+        return cls(folder)
+
     def copy(self, folder: Path) -> "WorkflowProject":
         """Copy everything that was made, for a test that changes it."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
@@ -101,7 +115,7 @@ class WorkflowProject:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=600,
         )
         if check and done.returncode != 0:
             raise AssertionError(done.stdout)

@@ -6,8 +6,10 @@ with job(snakemake):
     import json
     from pathlib import Path
 
-    from visualmic.film.metadata import write_metadata
+    from visualmic.film.metadata import METADATA_COLUMNS, write_metadata
 
+    probes = [json.loads(Path(probe).read_text()) for probe in snakemake.input]
     write_metadata(
-        snakemake.output[0], [json.loads(Path(row).read_text()) for row in snakemake.input]
+        snakemake.output[0],
+        [{column: probe[column] for column in METADATA_COLUMNS} for probe in probes],
     )

@@ -9,12 +9,13 @@ with job(snakemake):
     from visualmic.film.metadata import file_sha256, metadata_row
     from visualmic.film.probe import probe_film
 
+    info = probe_film(snakemake.input.film, snakemake.params.fps)
     row = metadata_row(
-        probe_film(snakemake.input.film, snakemake.params.fps),
+        info,
         file_sha256(snakemake.input.film),
         role=snakemake.params.role,
         offset_s=snakemake.params.offset_s,
         recording=snakemake.wildcards.recording,
     )
     with atomic_path(snakemake.output[0]) as path:
-        path.write_text(json.dumps(row, indent=1) + "\n")
+        path.write_text(json.dumps({**row, "warnings": info.warnings}, indent=1) + "\n")

@@ -4,8 +4,6 @@ import pytest
 import yaml
 from workflow_project import PROJECT, WorkflowProject
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
 CLUSTERS = ["slurm", "cluster-generic"]
 # What keeps a run from remaking too much or too little does not depend on where it runs.
 EVERYWHERE = ("rerun-triggers", "rerun-incomplete", "keep-going")

@@ -3,8 +3,6 @@
 import pytest
 from workflow_project import WorkflowProject
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
 
 @pytest.fixture
 def project(tmp_path):

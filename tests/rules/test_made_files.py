@@ -10,8 +10,6 @@ import soundfile
 from visualmic.film.frames import StoredFrames
 from visualmic.motion.signals import load_motion
 
-pytestmark = pytest.mark.xdist_group("workflow")
-
 FRAMES, FPS = 200, 500
 
 
@@ -35,6 +33,11 @@ def test_gather_metadata_has_a_row_a_recording_in_the_order_of_the_table(made):
     assert (float(shot["container_fps"]), float(shot["capture_fps"])) == (25, FPS)
     assert int(shot["frames"]) == FRAMES
     assert shot["file"] == "films/shot.mp4"
+
+
+def test_probe_recording_keeps_what_is_suspicious_about_a_film(made):
+    probe = json.loads(made.path("dataset/probes/shot.json").read_text())
+    assert any("25" in warning and "500" in warning for warning in probe["warnings"])
 
 
 def test_extract_frames_honours_crop_and_capture_rate(made):

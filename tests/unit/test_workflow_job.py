@@ -11,6 +11,7 @@ import psutil
 import pytest
 from visualmic.errors import VisualMicError
 from visualmic.workflow.digests import check_digests, digest_line, sha256, verify
+from visualmic.workflow.job import WORKFLOW_PID, adopt_jobs
 
 SCRIPT = """
 import os, subprocess, sys, time, types, warnings
@@ -75,6 +76,13 @@ def test_a_defect_leaves_its_traceback_in_log_and_on_the_terminal(tmp_path):
         assert "ZeroDivisionError" in text
 
 
+def test_a_job_that_is_interrupted_ends_without_a_traceback(tmp_path):
+    done = run_job(tmp_path, "raise KeyboardInterrupt")
+    assert done.returncode == 130
+    assert done.stderr == ""
+    assert log_of(tmp_path).endswith("stopped\n")
+
+
 def test_a_warning_meant_for_the_user_reaches_the_terminal(tmp_path):
     done = run_job(
         tmp_path, f"warnings.warn('30 fps or 480?', VisualMicWarning, stacklevel=1); {WRITE}"
@@ -124,6 +132,15 @@ def test_a_job_dies_with_the_workflow_that_started_it(tmp_path, through_a_shell)
     wait_for(lambda: not is_running(int(pid_file.read_text())))
 
 
+def test_jobs_import_the_library_beside_the_workflow_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "mine")
+    monkeypatch.setenv(WORKFLOW_PID, "")
+    adopt_jobs(tmp_path)
+    adopt_jobs(tmp_path)
+    assert os.environ["PYTHONPATH"] == f"{tmp_path}{os.pathsep}mine"
+    assert os.environ[WORKFLOW_PID] == str(os.getpid())
+
+
 def wait_for(condition, seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not condition():
@@ -157,7 +174,7 @@ def test_files_that_are_what_was_made_agree(made):
 
 def test_a_file_that_changed_is_named(made):
     Path("b.wav").write_text("c")
-    with pytest.raises(VisualMicError, match=r"1 files are not what was made: b\.wav; delete"):
+    with pytest.raises(VisualMicError, match=r"^changed since they were made: b\.wav; delete"):
         verify("logs")
 
 

@@ -64,8 +64,7 @@ def verify(logs: str | os.PathLike[str]) -> Verdict:
     verdict = check_digests(logs)
     if verdict.differ:
         raise VisualMicError(
-            f"{len(verdict.differ)} files are not what was made: {', '.join(verdict.differ)};"
-            " delete them and run again"
+            f"changed since they were made: {', '.join(verdict.differ)}; delete them and run again"
         )
     if not verdict.agree:
         raise VisualMicError(f"no log under {logs} records a file that is there; make some first")

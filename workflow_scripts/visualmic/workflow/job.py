@@ -68,6 +68,9 @@ def job(facts: JobFacts) -> Iterator[None]:
         except VisualMicError as error:
             _say(f"{facts.rule}: {error}", terminal)
             raise SystemExit(1) from None
+        except KeyboardInterrupt:
+            print("stopped")
+            raise SystemExit(130) from None
         except Exception:
             _say(traceback.format_exc().rstrip(), terminal)
             raise SystemExit(1) from None
