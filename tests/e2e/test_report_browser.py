@@ -3,7 +3,9 @@
 Skipped where there is no Chromium; ``playwright install chromium`` brings one.
 """
 
+import base64
 import shutil
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -120,6 +122,13 @@ def test_what_is_played_is_the_sound_of_the_track(visit: Visit) -> None:
         }}"""
     )
     assert worst < 1e-4
+
+
+def test_samples_are_read_with_their_sign(visit: Visit) -> None:
+    values = [-32768, -1, 0, 1, 255, 256, 32767]
+    pcm = base64.b64encode(struct.pack("<7h", *values)).decode()
+    decoded = visit.page.evaluate("pcm => [...visualmic.decode({pcm}).samples]", pcm)
+    assert [round(32768 * value) for value in decoded] == values
 
 
 def test_a_raised_tone_has_no_images(visit: Visit) -> None:

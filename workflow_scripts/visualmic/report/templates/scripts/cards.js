@@ -5,11 +5,9 @@ visualmic.players = new Map();
 visualmic.Player = class {
   constructor(root, recording) {
     this.root = root;
-    this.tracks = recording.tracks.map((track) => {
-      const { samples, rms } = visualmic.samples(track);
-      const peak = samples.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      return { ...track, pcm: null, samples, rms, peak };
-    });
+    this.tracks = recording.tracks;
+    // The wide one is only heard, not seen: it can wait until it is played.
+    for (const track of this.tracks) if (track.kind !== 'wide') visualmic.decode(track);
     this.transport = new visualmic.Transport(this.tracks, recording.duration_s);
     this.lanes = new visualmic.Lanes(root.querySelector('.lanes'), this.tracks, recording.duration_s, recording.nyquist_hz);
     this.readout = root.querySelector('.readout');
@@ -87,6 +85,7 @@ visualmic.Player = class {
 
   save() {
     const track = this.tracks.find((candidate) => candidate.key === this.transport.active);
+    if (!track.samples) visualmic.decode(track);
     const factor = Math.max(1, Math.ceil(8000 / track.rate));
     const link = document.createElement('a');
     link.href = URL.createObjectURL(visualmic.wavFile(visualmic.raised(track.samples, factor), track.rate * factor));

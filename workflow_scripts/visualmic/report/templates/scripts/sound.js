@@ -1,15 +1,18 @@
 // Sounds: from base64 to samples, up to a rate that browsers play, and all tracks on one clock.
 'use strict';
-visualmic.samples = function (track) {
-  const bytes = Uint8Array.from(atob(track.pcm), (character) => character.charCodeAt(0));
-  const view = new DataView(bytes.buffer);
-  const samples = new Float32Array(bytes.length / 2);
+visualmic.decode = function (track) {
+  const text = atob(track.pcm);
+  const samples = new Float32Array(text.length / 2);
   let power = 0;
+  let peak = 0;
   for (let i = 0; i < samples.length; i++) {
-    samples[i] = view.getInt16(2 * i, true) / 32768;
+    // Two bytes, the lower first; the shifts carry the sign.
+    const value = ((text.charCodeAt(2 * i) | (text.charCodeAt(2 * i + 1) << 8)) << 16) >> 16;
+    samples[i] = value / 32768;
     power += samples[i] * samples[i];
+    peak = Math.max(peak, Math.abs(samples[i]));
   }
-  return { samples, rms: Math.sqrt(power / Math.max(samples.length, 1)) };
+  return Object.assign(track, { pcm: null, samples, peak, rms: Math.sqrt(power / Math.max(samples.length, 1)) });
 };
 
 // Browsers need not play below 8 kHz and interpolate coarsely, so a sound is raised by a whole
@@ -76,6 +79,7 @@ visualmic.Transport = class {
     const target = this.duration > 120 ? 12000 : 24000;
     for (const track of this.tracks) {
       if (track.buffer) continue;
+      if (!track.samples) visualmic.decode(track);
       const factor = Math.max(1, Math.ceil(target / track.rate));
       const data = visualmic.raised(track.samples, factor);
       track.buffer = context.createBuffer(1, Math.max(1, data.length), track.rate * factor);
