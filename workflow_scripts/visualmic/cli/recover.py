@@ -11,6 +11,15 @@ from pathlib import Path
 from visualmic.errors import VisualMicError
 
 METHODS = ("lucas-kanade", "pyramid")
+DIAGNOSIS = "diagnosis.json"
+_SWITCHES = (
+    "illumination",
+    "keep_flicker",
+    "no_follow",
+    "keep_comb",
+    "keep_copies",
+    "keep_codec_noise",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--diagnostics",
         type=Path,
         metavar="DIR",
-        help="write what the method says of itself: diagnosis.json and figures",
+        help="write what the method says of itself: diagnosis.json, the signal-to-noise ratio at"
+        " each frequency, and where in the frame the sound was heard",
     )
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads to use (default: all cores)"
@@ -57,12 +67,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="remove changes of the light: for the whole frame, each block, or not (default auto)",
     )
     cures.add_argument(
+        "--keep-flicker", action="store_true", help="do not remove the lines of a flickering lamp"
+    )
+    cures.add_argument(
         "--no-follow", action="store_true", help="do not follow motion beyond the linear range"
     )
     cures.add_argument(
         "--keep-comb", action="store_true", help="do not remove the codec's repeating lines"
     )
-    cures.add_argument("--keep-flicker", action="store_true", help="do not remove the lamp's lines")
+    cures.add_argument(
+        "--keep-copies",
+        action="store_true",
+        help="count frames that the codec mostly copied like all others",
+    )
+    cures.add_argument(
+        "--keep-codec-noise",
+        action="store_true",
+        help="give what was heard even where it is no sound but the codec's noise",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -71,10 +93,11 @@ def run(arguments: argparse.Namespace) -> int:
     from visualmic.progress import Progress
 
     method_named(arguments.method)
-    _require_free(arguments)
-    source = _open(arguments)
-    threads = arguments.threads or default_threads()
     measure, combine = _settings(arguments)
+    threads = arguments.threads or default_threads()
+    # The film first: a mistake there leaves no empty folder for the sound behind.
+    source = _open(arguments)
+    _require_free(arguments)
     with Progress("recover", source.frame_count, quiet=arguments.quiet) as progress:
         recovery = recover(
             source,
@@ -94,8 +117,10 @@ def run(arguments: argparse.Namespace) -> int:
     write_wav(arguments.output, sound, recovery.capture_fps, listen=arguments.listen)
     if arguments.diagnostics is not None:
         from visualmic.motion.recovery import write_diagnosis
+        from visualmic.report.figures_diagnosis import draw_diagnosis
 
-        write_diagnosis(arguments.diagnostics / "diagnosis.json", recovery)
+        write_diagnosis(arguments.diagnostics / DIAGNOSIS, recovery)
+        draw_diagnosis(recovery, arguments.diagnostics)
     if not arguments.quiet:
         for warning in recovery.diagnosis.warnings:
             print(f"visualmic: note: {warning}", file=sys.stderr)
@@ -134,16 +159,28 @@ def _parse_crop(text: str | None) -> tuple[int, int, int, int] | None:
 
 
 def _require_free(arguments: argparse.Namespace) -> None:
-    """Find out before the work, not after it, that the sound could not be written."""
-    if arguments.threads is not None and arguments.threads < 1:
-        raise VisualMicError(f"--threads is {arguments.threads}: give 1 or more")
+    """Find out before the work, not after it, that something could not be written."""
     from visualmic.atomic import require_writable
 
+    if arguments.output.exists() and arguments.film.samefile(arguments.output):
+        raise VisualMicError(
+            f"{arguments.output} is the film itself; give the sound a name of its own"
+        )
     require_writable(arguments.output)
+    if arguments.diagnostics is not None:
+        require_writable(arguments.diagnostics / DIAGNOSIS)
 
 
 def _settings(arguments: argparse.Namespace) -> tuple[object, object]:
+    if arguments.threads is not None and arguments.threads < 1:
+        raise VisualMicError(f"--threads is {arguments.threads}: give 1 or more")
     if arguments.method != "lucas-kanade":
+        given = [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(arguments, name)]
+        if given:
+            raise VisualMicError(
+                f"{', '.join(given)} belongs to the method lucas-kanade, not to"
+                f" {arguments.method}; leave it out"
+            )
         return None, None
     from visualmic.motion.hearing import HearingSettings
     from visualmic.motion.lucas_kanade import LucasKanadeSettings
@@ -152,6 +189,9 @@ def _settings(arguments: argparse.Namespace) -> tuple[object, object]:
         illumination=arguments.illumination or "auto", follow=not arguments.no_follow
     )
     combine = HearingSettings(
-        remove_comb=not arguments.keep_comb, remove_flicker=not arguments.keep_flicker
+        remove_comb=not arguments.keep_comb,
+        remove_flicker=not arguments.keep_flicker,
+        doubt_copied_frames=not arguments.keep_copies,
+        require_agreement=not arguments.keep_codec_noise,
     )
     return measure, combine

@@ -10,11 +10,13 @@ from visualmic.motion.displaced_templates import Templates, quantise
 from visualmic.motion.projection import compare_frames, project_blocks
 from visualmic.motion.reference import Floats, NoiseModel, shifted_with_gradient
 
-# A displacement further than this from its template asks for another one.
+# A displacement further than this from its template asks for another one: of the whole frame, and
+# of a block, which is known less well.
 _LINEAR_PX = 0.2
+_BLOCK_LINEAR_PX = 0.3
 _MAX_STEPS = 6
 # Blocks known to no better than this are not followed one by one.
-_RELIABLE_PX = 0.04
+_RELIABLE_PX = 0.025
 _BLUR_PX = 2.0
 # A block, or a film, whose motion is known to no better than ten pixels shows none.
 _LEAST_INFORMATION = 0.01
@@ -50,6 +52,21 @@ def _apply(matrix: Floats, vector: Floats) -> Floats:
     for i in range(2):
         product[..., i] = matrix[..., i, 0] * vector[..., 0] + matrix[..., i, 1] * vector[..., 1]
     return product
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What each block of each frame is compared with, and whether it has left the frame.
+
+    ``at`` (B, blocks, 2) is the displacement of its template in pixels, ``slots`` names the
+    template, ``offset_y`` and ``offset_x`` are whole pixels; all others (B, blocks).
+    """
+
+    at: Floats
+    slots: NDArray[np.int32]
+    offset_y: NDArray[np.int32]
+    offset_x: NDArray[np.int32]
+    lost: NDArray[np.bool_]
 
 
 class BlockTracker:
@@ -118,6 +135,7 @@ class BlockTracker:
         self._reliable = eigenvalues[:, 0] > 1.0 / _RELIABLE_PX**2
         self._prepare_comparison()
         self._position: Floats = np.zeros(2)
+        self._still: _Layout | None = None
 
     def _lay_blocks(self, block_px: int) -> None:
         height, width = self.reference.shape
@@ -171,7 +189,7 @@ class BlockTracker:
         import cv2
 
         height, width = self.reference.shape
-        self._row_step = max(1, height // 48)
+        self._row_step = max(1, height // 24)
         blurred = np.asarray(cv2.GaussianBlur(self.reference, (0, 0), _BLUR_PX), np.float32)
         coarse = np.stack(shifted_with_gradient(blurred, 0.0, 0.0)[1:]) * self.weight
         self._coarse = np.ascontiguousarray(coarse, np.float32)
@@ -297,40 +315,64 @@ class BlockTracker:
         at = np.repeat(position[:, None, :], self.blocks, axis=1)
         wanted = np.ones((count, self.blocks), np.bool_)
         sums = np.zeros((count, self.blocks, 2), np.float32)
-        displacement: Floats = np.zeros((count, self.blocks, 2), np.float32)
-        lost = np.zeros((count, self.blocks), np.bool_)
-        shift: Floats = np.zeros((count, 2))
+        single = False
         for step in range(_MAX_STEPS):
-            index, whole, at = quantise(at)
-            limit_y = self.reference.shape[0] - self.height - self.block_y
-            limit_x = self.reference.shape[1] - self.width - self.block_x
-            inside_y = np.clip(whole[..., 1], -self.block_y, limit_y).astype(np.int32)
-            inside_x = np.clip(whole[..., 0], -self.block_x, limit_x).astype(np.int32)
-            lost = (inside_y != whole[..., 1]) | (inside_x != whole[..., 0])
-            slots = self._templates.slots(index)
-            self._project(frames, slots, inside_y, inside_x, wanted, sums)
-            left = self._residual(slots, sums, gain, offset)
-            templates = self._templates
-            displacement = at + _apply(templates.pick("inverse", slots), left)
-            shift = self._frame_shift(templates.pick("tensor", slots), displacement, lost)
+            layout = self._layout(at)
+            at = layout.at
+            self._project(frames, layout, wanted, sums)
+            left = self._residual(layout.slots, sums, gain, offset)
+            displacement = at + _apply(self._templates.pick("inverse", layout.slots), left)
+            tensor = self._templates.pick("tensor", layout.slots)
+            shift = self._frame_shift(tensor, displacement, layout.lost)
             if not self._follow or step == _MAX_STEPS - 1:
                 break
             # The whole frame first; then each block that goes its own way and can be trusted.
-            target = np.repeat(shift[:, None, :], self.blocks, axis=1)
-            # One step of a linear fit is not trusted beyond the reach of the coarse one.
-            target = np.clip(target, at - 1.0, at + 1.0)
-            if step >= 2:
-                own = self._reliable & (np.abs(displacement - target).max(axis=-1) > _LINEAR_PX)
-                target[own] = np.clip(displacement, at - 1.0, at + 1.0)[own]
-            wanted = np.abs(target - at).max(axis=-1) > _LINEAR_PX
+            target, wanted = self._next(at, displacement, shift, single)
+            if not wanted.any() and not single:
+                single = True
+                target, wanted = self._next(at, displacement, shift, single)
             if not wanted.any():
-                if step >= 2:
-                    break
-                continue
+                break
             self.retracked += int(np.count_nonzero(wanted.any(axis=1)))
             at[wanted] = np.clip(target[wanted], -self._limit, self._limit)
-        displacement[lost] = np.repeat(shift[:, None, :], self.blocks, axis=1)[lost]
+        if layout.lost.any():
+            whole = np.repeat(shift[:, None, :], self.blocks, axis=1)
+            displacement[layout.lost] = whole[layout.lost]
         return displacement, shift
+
+    def _next(
+        self, at: Floats, displacement: Floats, shift: Floats, single: bool
+    ) -> tuple[Floats, NDArray[np.bool_]]:
+        """Where blocks should be compared next (B, blocks, 2), and which (B, blocks) must be."""
+        away = [np.abs(shift[:, None, i] - at[..., i]) > _LINEAR_PX for i in range(2)]
+        wanted = away[0] | away[1]
+        own = np.zeros_like(wanted)
+        if single:
+            apart = [np.abs(displacement[..., i] - at[..., i]) > _BLOCK_LINEAR_PX for i in range(2)]
+            own = self._reliable & (apart[0] | apart[1])
+            wanted |= own
+        if not wanted.any():
+            return at, wanted
+        target: Floats = np.repeat(shift[:, None, :], self.blocks, axis=1)
+        target[own] = displacement[own]
+        # One step of a linear fit is not trusted beyond the reach of the coarse one.
+        target = np.clip(target, at - 1.0, at + 1.0)
+        return target, wanted
+
+    def _layout(self, at: Floats) -> "_Layout":
+        """Say which pixels and templates blocks at `at` (B, blocks, 2) are compared with."""
+        if self._still is not None and at.shape == self._still.at.shape and not at.any():
+            return self._still
+        index, whole, at = quantise(at)
+        limit_y = self.reference.shape[0] - self.height - self.block_y
+        limit_x = self.reference.shape[1] - self.width - self.block_x
+        inside_y = np.clip(whole[..., 1], -self.block_y, limit_y).astype(np.int32)
+        inside_x = np.clip(whole[..., 0], -self.block_x, limit_x).astype(np.int32)
+        lost = (inside_y != whole[..., 1]) | (inside_x != whole[..., 0])
+        layout = _Layout(at, self._templates.slots(index), inside_y, inside_x, lost)
+        if not at.any():
+            self._still = layout
+        return layout
 
     @staticmethod
     def _frame_shift(tensor: Floats, displacement: Floats, lost: NDArray[np.bool_]) -> Floats:
@@ -348,9 +390,7 @@ class BlockTracker:
     def _project(
         self,
         frames: NDArray[np.uint8],
-        slots: NDArray[np.int32],
-        offset_y: NDArray[np.int32],
-        offset_x: NDArray[np.int32],
+        layout: "_Layout",
         wanted: NDArray[np.bool_],
         sums: Floats,
     ) -> None:
@@ -360,9 +400,9 @@ class BlockTracker:
             project_blocks(
                 frames,
                 self._templates.maps,
-                slots,
-                offset_y,
-                offset_x,
+                layout.slots,
+                layout.offset_y,
+                layout.offset_x,
                 wanted,
                 self.block_y,
                 self.block_x,

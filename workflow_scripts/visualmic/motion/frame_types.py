@@ -69,7 +69,11 @@ class FreshFrames:
         fields = np.linalg.qr(smooth_fields(motion))[0].astype(np.float32)
         if motion.capture_fps < 4 * _LOWEST_HZ or channels <= 2 * fields.shape[1]:
             return 1.0
-        power = np.zeros(total)
+        # A part of the film tells enough.
+        total = min(total, 2 * _CHUNK)
+        power, predicted = np.zeros(total), predicted[:total]
+        if predicted.all() or not predicted.any():
+            return 1.0
         for start in range(0, total, _CHUNK):
             stop = min(start + _CHUNK, total)
             part = highpass(self._rows(start, stop), motion.capture_fps, _LOWEST_HZ)

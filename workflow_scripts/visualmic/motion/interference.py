@@ -101,8 +101,8 @@ class Cleaner:
         base = _lamp_lines(gain, motion.capture_fps, self.flicker_hz)
         right = np.zeros((base.shape[1], self._signals.shape[1]))
         for start in range(0, self._total, _CHUNK):
-            part = np.asarray(self._signals[start : start + _CHUNK], np.float64)
-            right += base[start : start + _CHUNK].T @ part
+            part = np.asarray(self._signals[start : start + _CHUNK], np.float32)
+            right += base[start : start + _CHUNK].astype(np.float32).T @ part
         gram = base.T @ base
         gram += 1e-9 * np.trace(gram) / len(gram) * np.eye(len(gram))
         self._flicker = base.astype(np.float32)
@@ -243,8 +243,11 @@ def _line_amplitudes(rows: Rows, total: int, channels: int, turns: Floats) -> Sp
     found: Spectra = np.zeros((turns.shape[1], channels), np.complex128)
     for start in range(0, total, _CHUNK):
         part = slice(start, min(start + _CHUNK, total))
-        wave = taper[part, None] * np.exp(-2j * np.pi * turns[part])
-        found += wave.T @ rows(part.start, part.stop)
+        # In single precision and real arithmetic, a tenth of the time.
+        angle = 2 * np.pi * (turns[part] % 1.0)
+        wave = taper[part, None] * np.hstack([np.cos(angle), -np.sin(angle)])
+        both = wave.astype(np.float32).T @ rows(part.start, part.stop)
+        found += both[: turns.shape[1]] + 1j * both[turns.shape[1] :]
     return found
 
 
