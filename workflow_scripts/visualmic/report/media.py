@@ -57,15 +57,11 @@ def sound_tracks(recording: Recording) -> list[dict[str, Any]]:
     heard = [h for h in recording.hearings if h.sound is not None]
     tracks = []
     if recording.reference is not None:
-        played, rate = _read_mono(recording.reference)
-        offset_s = recording.number("offset_s", "offset") or 0.0
+        offset_s = recording.number("offset_s") or 0.0
+        # The film's own part of the reference: what was recorded before and after is left out.
+        played, rate = _read_mono(recording.reference, offset_s, recording.number("duration_s"))
         capture = recording.number("capture_fps")
         wide_rate = min(rate, LISTENING_RATE)
-        # The film's own part of the reference, so that what is before and after it is left out.
-        duration_s = recording.number("duration_s", "duration")
-        if duration_s is not None:
-            first = max(0, round(offset_s * rate))
-            played = played[first : first + round((duration_s + min(offset_s, 0.0)) * rate)]
         start_s = max(0.0, -offset_s)
         if recording.reference_as_filmed is not None:
             filmed, filmed_rate = _read_mono(recording.reference_as_filmed)
@@ -106,9 +102,17 @@ def track_samples(track: Mapping[str, Any]) -> NDArray[np.float64]:
     return np.frombuffer(base64.b64decode(track["pcm"]), "<i2").astype(np.float64)
 
 
-def _read_mono(path: Path) -> tuple[NDArray[np.float64], int]:
+def _read_mono(
+    path: Path, from_s: float = 0.0, seconds: float | None = None
+) -> tuple[NDArray[np.float64], int]:
+    """Read the part of a sound that lies within `seconds` of `from_s`, or all after it."""
     try:
-        samples, rate = soundfile.read(path, dtype="float64", always_2d=True)
+        with soundfile.SoundFile(path) as sound:
+            rate = sound.samplerate
+            first = min(max(0, round(from_s * rate)), sound.frames)
+            last = sound.frames if seconds is None else round((from_s + seconds) * rate)
+            sound.seek(first)
+            samples = sound.read(max(0, last - first), dtype="float64", always_2d=True)
     except (OSError, soundfile.LibsndfileError) as error:
         raise VisualMicError(f"cannot read {path}: {error}; delete it and run again") from error
     mono = samples.mean(axis=1)
