@@ -35,6 +35,9 @@ from visualmic.motion.reference import Floats
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.spectra import Rows, Spectra
 
+FROZEN = 0.05
+"""Variance of a channel below which it is frozen, in units of the sensor's noise."""
+
 _SEGMENT_FRAMES = 128
 _SHORTEST_SEGMENT = 16
 _FEWEST_SEGMENTS = 16
@@ -43,8 +46,6 @@ _GRIDS = (4, 6)
 _BUSIEST = 36
 _BANDS = 8
 _SURROGATES = 24
-# Variance of a channel below which it is frozen, in units of the sensor's noise.
-_FROZEN = 0.05
 # How far above the surrogates, in their standard deviations and their mean, agreement is believed.
 _DEVIATIONS = 7.0
 _RATIO = 1.15
@@ -171,7 +172,7 @@ def _agreement(
     for band, chosen in enumerate(bins):
         part = spectra[:, chosen].reshape(-1, spectra.shape[2])
         covariance = part.real.T @ part.real + part.imag.T @ part.imag
-        scale = 1 / np.sqrt(np.diag(covariance) + _FROZEN * len(part))
+        scale = 1 / np.sqrt(np.diag(covariance) + FROZEN * len(part))
         found[band] = ((covariance * np.outer(scale, scale))[apart] ** 2).mean()
     return found
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from visualmic.motion.agreement import Agreement
+from visualmic.motion.agreement import FROZEN, Agreement
 from visualmic.motion.interference import Cleaner
 from visualmic.motion.recovery import Diagnosis
 from visualmic.motion.reference import ROUNDING, Floats
 from visualmic.motion.signals import MotionSignals
+from visualmic.motion.spectra import Rows, Spectra
 from visualmic.motion.wiener import Combined
 
 _SHAKE_PX = 0.05
@@ -20,6 +21,12 @@ _LEAST_DITHER = 0.08
 # second pixel of such a picture, taken without a filter, has a quarter.
 _FINE_CYCLES = 0.35
 _FINE_SHARE = 0.25
+# Noise of blocks over what pixels promise, below which a codec must have smoothed it.
+_SMOOTHED = 0.5
+_HEAT_FRAMES = 128
+_MOST_HEAT_SEGMENTS = 64
+_FEWEST_SEGMENTS = 4
+_LEAST_HEAT = 0.01
 
 
 def diagnose(
@@ -68,7 +75,7 @@ def diagnose(
     if combined.heard:
         above = _heard_hz(combined, lowest_hz)
         result.effective_bandwidth_hz = float(above[-1]) if len(above) else 0.0
-        result.heat = _heat(motion, combined)
+        result.heat = _heat(motion, combined, cleaner.rows, lowest_hz)
     return result
 
 
@@ -225,6 +232,16 @@ def _sensor(motion: MotionSignals, combined: Combined) -> list[Finding]:
                     " film or crop at full resolution",
                 )
             )
+    if combined.heard and combined.noise_level < _SMOOTHED:
+        found.append(
+            (
+                "smoothing",
+                {"below_sensor_db": round(-10 * float(np.log10(combined.noise_level)), 2)},
+                f"the noise is {-10 * np.log10(combined.noise_level):.0f} dB below that of single"
+                " pixels: the codec has smoothed the film, weak sounds with it, and ratios to the"
+                " noise say little; film with less compression",
+            )
+        )
     if combined.heard and combined.noise_level > 2.0:
         found.append(
             (
@@ -281,15 +298,53 @@ def fine_detail_share(reference: Floats, noise_variance: float) -> float:
     return max(shares)
 
 
-def _heat(motion: MotionSignals, combined: Combined) -> dict[str, object]:
-    """Signal-to-noise ratio of the sound in each block, in dB."""
+def _heat(
+    motion: MotionSignals, combined: Combined, rows: Rows, lowest_hz: float
+) -> dict[str, Any]:
+    r"""Signal-to-noise ratio of the sound in each block, in dB.
+
+    The part of a block's motion that follows the sound through any transfer function,
+    :math:`|S_{bs}|^2 / S_{ss}` summed over frequencies, over the rest.
+    """
+    ratio = np.zeros(motion.signals.shape[1])
+    loudest = _loudest_segments(combined.sound)
+    length = min(_HEAT_FRAMES, len(combined.sound))
+    if len(loudest) >= _FEWEST_SEGMENTS:
+        window = np.hanning(length + 2)[1:-1, None]
+        inside = np.fft.rfftfreq(length, 1 / motion.capture_fps) >= lowest_hz
+
+        def spectra(part: Floats) -> Spectra:
+            return np.fft.rfft((part - part.mean(axis=0)) * window, axis=0)[inside]
+
+        sound_power = np.full((int(inside.sum()), 1), 1e-30)
+        power = np.zeros((len(sound_power), len(ratio)))
+        cross = np.zeros(power.shape, np.complex128)
+        for start in loudest:
+            stop = start + length
+            heard = spectra(combined.sound[start:stop, None])
+            block = spectra(rows(start, stop))
+            sound_power += np.abs(heard) ** 2
+            power += np.abs(block) ** 2
+            cross += block * heard.conj()
+        # Noise follows any sound by chance, the more the fewer segments there are.
+        by_chance = power / len(loudest)
+        followed = np.maximum((np.abs(cross) ** 2 / sound_power - by_chance).sum(axis=0), 0)
+        unit = len(loudest) * len(sound_power) * float((window**2).sum())
+        rest = np.maximum(power.sum(axis=0) - followed, FROZEN * unit)
+        ratio = followed / rest
     height, width = (int(side) for side in motion.arrays["block_size"])
-    power = combined.channel_snr.reshape(-1, 2).sum(axis=1)
-    value = 10 * np.log10(np.maximum(power / max(float(power.max()), 1e-30), 1e-4))
+    value = 10 * np.log10(np.maximum(ratio.reshape(-1, 2).sum(axis=1), _LEAST_HEAT))
     return {
         "x_px": (motion.arrays["block_x"] + width / 2).astype(float).tolist(),
         "y_px": (motion.arrays["block_y"] + height / 2).astype(float).tolist(),
         "size_px": float(max(height, width)),
         "value": [round(float(v), 2) for v in value],
-        "unit": "dB re loudest",
+        "unit": "dB",
     }
+
+
+def _loudest_segments(sound: Floats) -> list[int]:
+    """First frames of the segments in which the sound is loudest."""
+    count = len(sound) // _HEAT_FRAMES
+    power = (sound[: count * _HEAT_FRAMES].reshape(count, -1) ** 2).sum(axis=1)
+    return sorted(int(one) * _HEAT_FRAMES for one in np.argsort(-power)[:_MOST_HEAT_SEGMENTS])
