@@ -12,6 +12,7 @@ loop, and stays under 1 GiB whatever the length of the film.
 
 import argparse
 import csv
+import math
 import resource
 import statistics
 import subprocess
@@ -185,8 +186,11 @@ def make_films(
         crf=crf,
     )
     simulate_recording(settings, first, first.with_suffix(".h5"), quiet=True)
+    # With its duration told, each repeat begins where the frame after the last one would.
+    listing = folder / "listing.txt"
+    listing.write_text(f"file {first.name}\nduration {unique_s}\n" * math.ceil(seconds / unique_s))
     for target, length in ((film, seconds), (tenth, seconds / 10)):
-        again = [ffmpeg_executable(), "-v", "error", "-stream_loop", "-1", "-i", str(first)]
+        again = [ffmpeg_executable(), "-v", "error", "-f", "concat", "-i", str(listing)]
         again += ["-frames:v", str(round(length * FPS)), "-map", "0:v", "-c", "copy"]
         subprocess.run([*again, str(target)], check=True, stdin=subprocess.DEVNULL)
     return film, tenth
