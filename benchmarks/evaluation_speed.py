@@ -5,7 +5,8 @@ The recordings are noise that comes and goes as speech does, at 2200 Hz, with re
 share the work, a recording at a time, from WAV files to score files and from WAV files to figures
 (sounds, signal-to-noise ratio by frequency, amplitudes, heat map), as the workflow's jobs do.
 
-It fails unless scoring takes under 2 minutes and drawing under 5.
+Processor time is given beside that of the clock, which other work on the machine lengthens. It
+fails unless, by the clock, scoring takes under 2 minutes and drawing under 5.
 """
 
 import argparse
@@ -63,24 +64,26 @@ def main() -> int:
         indices = range(recordings)
         pool.starmap(make_recording, [(folder, index, duration_s) for index in indices], 1)
         tasks = [(folder, index) for index in indices]
-        scoring_s = timed(lambda: pool.starmap(score_recording, tasks, 1))
-        gathering_s = timed(lambda: gather(folder))
-        drawing_s = timed(lambda: pool.starmap(draw_recording, tasks, 1))
+        scoring_s, scoring_cpu_s = timed(lambda: pool.starmap(score_recording, tasks, 1))
+        gathering_s, gathering_cpu_s = timed(lambda: [gather(folder)])
+        drawing_s, drawing_cpu_s = timed(lambda: pool.starmap(draw_recording, tasks, 1))
     sounds = recordings * len(METHODS)
     rows: list[dict[str, Any]] = [
-        row("score", "sound", sounds, scoring_s, MOST_SCORING_S),
-        row("gather and average", "table", 1, gathering_s, MOST_SCORING_S),
-        row("draw", "recording", recordings, drawing_s, MOST_DRAWING_S),
+        row("score", "sound", sounds, scoring_s, scoring_cpu_s, MOST_SCORING_S),
+        row("gather and average", "table", 1, gathering_s, gathering_cpu_s, MOST_SCORING_S),
+        row("draw", "recording", recordings, drawing_s, drawing_cpu_s, MOST_DRAWING_S),
     ]
     print(
         f"{recordings} recordings of {duration_s:g} s by {len(METHODS)} methods,"
         f" {WORKERS} processes"
     )
-    print(f"{'step':<20}{'each':>10}{'count':>7}{'seconds':>9}{'s each':>8}{'at most':>9}")
+    print(
+        f"{'step':<20}{'each':>10}{'count':>7}{'seconds':>9}{'CPU s':>8}{'each':>7}{'at most':>9}"
+    )
     for entry in rows:
         print(
             f"{entry['step']:<20}{entry['each']:>10}{entry['count']:>7}{entry['seconds']:>9.1f}"
-            f"{entry['seconds_each']:>8.2f}{entry['at_most_s']:>9.0f}"
+            f"{entry['cpu_seconds']:>8.1f}{entry['cpu_seconds_each']:>7.2f}{entry['at_most_s']:>9.0f}"
         )
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     with RESULTS.open("w", newline="") as stream:
@@ -100,23 +103,26 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def row(step: str, each: str, count: int, seconds: float, at_most_s: float) -> dict[str, Any]:
+def row(
+    step: str, each: str, count: int, seconds: float, cpu_seconds: float, at_most_s: float
+) -> dict[str, Any]:
     """Lay one measurement out."""
     return {
         "step": step,
         "each": each,
         "count": count,
         "seconds": round(seconds, 2),
-        "seconds_each": round(seconds / count, 4),
+        "cpu_seconds": round(cpu_seconds, 2),
+        "cpu_seconds_each": round(cpu_seconds / count, 4),
         "at_most_s": at_most_s,
     }
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Seconds that `work` takes by the clock."""
+def timed(work: Callable[[], list[float]]) -> tuple[float, float]:
+    """Seconds that `work` takes by the clock, and the processor's that it says it took."""
     started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    cpu_s = sum(work())
+    return time.perf_counter() - started, cpu_s
 
 
 def make_recording(folder: Path, index: int, duration_s: float) -> None:
@@ -132,26 +138,31 @@ def make_recording(folder: Path, index: int, duration_s: float) -> None:
         write_wav(folder / method / f"{index}.wav", heard, RATE)
 
 
-def score_recording(folder: Path, index: int) -> None:
-    """Score what each method heard."""
+def score_recording(folder: Path, index: int) -> float:
+    """Score what each method heard, and give the processor's seconds."""
+    started = time.process_time()
     for method in METHODS:
         scores = score(
             *read_audio(folder / method / f"{index}.wav"), *read_audio(folder / f"{index}.wav")
         )
         write_scores(folder / "scores" / method / f"{index}.json", scores, str(index), method)
+    return time.process_time() - started
 
 
-def gather(folder: Path) -> None:
-    """Write the tables of all scores and draw them."""
+def gather(folder: Path) -> float:
+    """Write the tables of all scores and draw them, and give the processor's seconds."""
+    started = time.process_time()
     rows = scores_table(read_scores(path) for path in sorted(folder.glob("scores/*/*.json")))
     write_table(folder / "scores.csv", rows)
     write_table(folder / "summary.csv", summary_table(rows))
     write_table(folder / "comparison.csv", comparison_table(rows, "pyramid"))
     draw_scores(rows, folder / "figures" / "scores", "Scores")
+    return time.process_time() - started
 
 
-def draw_recording(folder: Path, index: int) -> None:
-    """Draw every figure of a recording."""
+def draw_recording(folder: Path, index: int) -> float:
+    """Draw every figure of a recording, and give the processor's seconds."""
+    started = time.process_time()
     files = {method: folder / method / f"{index}.wav" for method in METHODS}
     sounds = align_files(files, folder / f"{index}.wav")
     figures = folder / "figures"
@@ -163,6 +174,7 @@ def draw_recording(folder: Path, index: int) -> None:
     y, x = (axis.ravel() for axis in np.mgrid[8 : FRAME[0] : 16, 8 : FRAME[1] : 16])
     heat = block_grid(x, y, random.normal(10, 5, x.size), 16, FRAME)
     draw_heat_map(frame, heat, figures / "heat_map" / str(index), str(index))
+    return time.process_time() - started
 
 
 if __name__ == "__main__":

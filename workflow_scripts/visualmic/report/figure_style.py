@@ -6,12 +6,13 @@ objects of their own, without the global state of pyplot, so that they can be dr
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visualmic.atomic import atomic_path
 
@@ -25,6 +26,8 @@ INK = "#222222"
 REFERENCE_COLOUR = "#777777"
 SILENCE_COLOUR = "#222222"
 LEVELS = "viridis"
+
+_ROW_GAP_IN = 0.42
 
 _METHOD_COLOURS = {
     "pyramid": "#E69F00",
@@ -80,13 +83,15 @@ def figure_style() -> Iterator[None]:
         yield
 
 
-def new_figure(width_in: float, height_in: float) -> "Figure":
+def new_figure(width_in: float, height_in: float, layout: str = "constrained") -> "Figure":
     """Make an empty figure that draws to files only.
 
     Parameters
     ----------
     width_in, height_in : float
         Its size, in inches.
+    layout : "constrained", "compressed" or "none"
+        How matplotlib places axes; "none" where they are placed by hand.
 
     Returns
     -------
@@ -95,9 +100,43 @@ def new_figure(width_in: float, height_in: float) -> "Figure":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    figure = Figure(figsize=(width_in, height_in), layout=layout)  # type: ignore[arg-type]
     FigureCanvasAgg(figure)
     return figure
+
+
+def axes_in_inches(
+    figure: "Figure", rows: int, columns: Sequence[tuple[float, float]], top: float, bottom: float
+) -> NDArray[Any]:
+    """Make rows of axes at places known beforehand, which spares the search for a layout.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        A figure of the layout "none".
+    rows : int
+        Number of rows, all of one height.
+    columns : sequence of (float, float)
+        Left edge and width of each column, in inches.
+    top, bottom : float
+        Room above the first row and below the last, in inches.
+
+    Returns
+    -------
+    ndarray of matplotlib.axes.Axes, (rows, columns)
+        They share the horizontal axis, whose numbers are below the last row; between rows there is
+        room for a title.
+    """
+    width, height = figure.get_size_inches()
+    pitch = (height - top - bottom + _ROW_GAP_IN) / rows
+    grid = np.empty((rows, len(columns)), dtype=object)
+    for row in range(rows):
+        base = height - top - (row + 1) * pitch + _ROW_GAP_IN
+        for column, (left, across) in enumerate(columns):
+            box = (left / width, base / height, across / width, (pitch - _ROW_GAP_IN) / height)
+            grid[row, column] = figure.add_axes(box, sharex=grid[0, 0])
+            grid[row, column].tick_params(labelbottom=row == rows - 1)
+    return grid
 
 
 def save_figure(figure: "Figure", stem: str | os.PathLike[str], palette: bool = True) -> list[Path]:
@@ -131,8 +170,9 @@ def save_figure(figure: "Figure", stem: str | os.PathLike[str], palette: bool = 
     with figure_style():
         figure.dpi = DOTS_PER_INCH
         # The layout is found once, and each file drawn once: Figure.savefig draws everything twice.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
+        if figure.get_layout_engine() is not None:
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
@@ -172,7 +212,8 @@ def method_colours(methods: Iterable[str]) -> dict[str, str]:
 def say_nothing_to_draw(axes: "Axes", reason: str) -> None:
     """Write into empty axes why there is nothing in them."""
     axes.text(
-        0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center", wrap=True, color=INK
-    )
+        *(0.5, 0.5, reason), transform=axes.transAxes, ha="center", va="center", wrap=True,
+        color=INK, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85},
+    )  # fmt: skip
     # The ticks themselves may be shared with axes that are not empty.
     axes.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)

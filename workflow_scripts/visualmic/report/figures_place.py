@@ -113,10 +113,9 @@ def _heat_figure(
     panel_width = 4.8 if beside else 7.5
     panel_height = panel_width * min(height / width, 1.6)
     if beside:
-        figure = new_figure(2 * panel_width + 2.0, panel_height + 1.2)
+        figure = new_figure(2 * panel_width + 2.0, panel_height + 1.2, "compressed")
     else:
-        figure = new_figure(panel_width + 1.0, 2 * panel_height + 2.6)
-    figure.set_layout_engine("compressed")
+        figure = new_figure(panel_width + 1.0, 2 * panel_height + 2.6, "compressed")
     if title:
         figure.suptitle(title, fontsize=15, fontweight="bold", x=0.01, ha="left")
     grid = figure.subplots(*((1, 2) if beside else (2, 1)), sharex=True, sharey=True)

@@ -23,6 +23,7 @@ from visualmic.report.figure_style import (
     INK,
     LEVELS,
     REFERENCE_COLOUR,
+    axes_in_inches,
     figure_style,
     method_colours,
     new_figure,
@@ -136,13 +137,13 @@ def draw_sounds(
 
 def _sounds_figure(sounds: Mapping[str, Aligned], title: str) -> "Figure":
     rows = len(sounds) + 1
-    figure = new_figure(12.0, 1.1 + 1.9 * rows)
+    top = 0.75 if title else 0.4
+    figure = new_figure(12.0, top + 0.2 + 1.95 * rows, "none")
     if not sounds:
         say_nothing_to_draw(figure.subplots(), "no sound to draw")
         return figure
-    grid = figure.subplots(
-        rows, 3, squeeze=False, sharex=True, gridspec_kw={"width_ratios": [1, 1.2, 1.2]}
-    )
+    columns = [(0.75, 3.0), (4.65, 3.5), (8.35, 3.5)]
+    grid = axes_in_inches(figure, rows, columns, top=top, bottom=0.6)
     if title:
         figure.suptitle(title, fontsize=15, fontweight="bold", x=0.01, ha="left")
     played = max(sounds.values(), key=lambda aligned: len(aligned.reference))
@@ -395,16 +396,18 @@ def draw_amplitudes(
 def _amplitudes_figure(sounds: Mapping[str, Aligned], title: str) -> "Figure":
     from matplotlib.colors import LogNorm
 
-    columns = min(max(len(sounds), 1), 4)
-    rows = math.ceil(max(len(sounds), 1) / columns)
-    figure = new_figure(1.8 + 2.8 * columns, (1.3 if title else 0.9) + 2.8 * rows)
-    figure.set_layout_engine("compressed")
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    if not sounds:
+        figure = new_figure(8.0, 3.0)
+        say_nothing_to_draw(figure.subplots(), "no sound to draw")
+        return figure
+    across = min(len(sounds), 4)
+    rows = math.ceil(len(sounds) / across)
+    top, side = 0.8 if title else 0.45, 2.55
+    figure = new_figure(0.95 + 2.95 * across + 0.8, top + rows * (side + 0.42) + 0.2, "none")
+    columns = [(0.85 + 2.95 * column, side) for column in range(across)]
+    grid = axes_in_inches(figure, rows, columns, top=top, bottom=0.62)
     if title:
         figure.suptitle(title, fontsize=15, fontweight="bold", x=0.01, ha="left")
-    if not sounds:
-        say_nothing_to_draw(grid[0, 0], "no sound to draw")
-        return figure
     edges = np.linspace(-1, 1, 81)
     counts = {}
     for name, aligned in sounds.items():
@@ -427,18 +430,19 @@ def _amplitudes_figure(sounds: Mapping[str, Aligned], title: str) -> "Figure":
         axes.plot([-1, 1], [-1, 1], color=INK, linewidth=1, linestyle="--")
         axes.axhline(0, color=INK, linewidth=1, linestyle=":")
         axes.set_title(name)
-        axes.set_aspect("equal")
         axes.set_xticks([-1, 0, 1])
         axes.set_yticks([-1, 0, 1])
+        axes.tick_params(labelleft=axes in grid[:, 0])
     for axes in grid.flat[len(sounds) :]:
         axes.set_axis_off()
-    for axes in grid[-1]:
+    # Those with nothing below them, in the last row or not.
+    for axes in grid.flat[max(len(sounds) - across, 0) : len(sounds)]:
         axes.set_xlabel("True amplitude (peak = 1)")
+        axes.tick_params(labelbottom=True)
     for axes in grid[:, 0]:
         axes.set_ylabel("Recovered (best gain)")
-    bar = figure.colorbar(
-        image, ax=grid.ravel().tolist(), aspect=25, pad=0.02, format=lambda count, _: f"{count:g}"
-    )
+    beside = grid[0, -1].inset_axes((1.06, 0.0, 0.06, 1.0))
+    bar = figure.colorbar(image, cax=beside, format=lambda count, _: f"{count:g}")
     bar.set_label("Number of samples")
     bar.outline.set_visible(False)
     return figure
