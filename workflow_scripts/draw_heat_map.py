@@ -10,7 +10,10 @@ with job(snakemake):
     from visualmic.report.figures import block_grid, draw_heat_map
 
     frame = next(StoredFrames(snakemake.input.frames).batches(1))[0]
-    heat = json.loads(Path(snakemake.input.diagnosis).read_text())["heat_map"]
+    diagnosis = json.loads(Path(snakemake.input.diagnosis).read_text())
+    # Where nothing was heard there are no blocks to show.
+    nowhere = {"x_px": [], "y_px": [], "value": [], "size_px": 1, "unit": "dB"}
+    heat = diagnosis.get("heat_map", nowhere)
     draw_heat_map(
         frame,
         block_grid(heat["x_px"], heat["y_px"], heat["value"], heat["size_px"], frame.shape),

@@ -2,6 +2,9 @@
 
 import csv
 import json
+import runpy
+from multiprocessing import get_context
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -11,6 +14,12 @@ from visualmic.film.frames import StoredFrames
 from visualmic.motion.signals import load_motion
 
 FRAMES, FPS = 200, 500
+
+
+class Named(dict):
+    """Names with values, as Snakemake gives them to a script."""
+
+    __getattr__ = dict.__getitem__
 
 
 def rows_of(path):
@@ -118,6 +127,28 @@ def test_gather_scores_has_a_row_a_method_and_recording_with_a_reference(made):
 def test_a_figure_is_drawn_as_png_and_svg(made, figure):
     assert made.path(f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
     assert "</svg>" in made.path(f"figures/{figure}.svg").read_text()
+
+
+def test_draw_heat_map_shows_the_frame_where_nothing_was_heard(made, tmp_path):
+    silent = tmp_path / "silent.json"
+    silent.write_text('{"method": "lucas-kanade", "verdict": "no sound was heard"}')
+    facts = SimpleNamespace(
+        rule="draw_heat_map",
+        threads=1,
+        input=SimpleNamespace(frames=str(made.path("frames/foil.h5")), diagnosis=str(silent)),
+        output=[str(tmp_path / "foil.png")],
+        log=[str(tmp_path / "foil.log")],
+        wildcards=Named(recording="foil"),
+    )
+    script = made.code / "workflow_scripts" / "draw_heat_map.py"
+    # In a process of its own, for a job ends with its parent and takes over the output.
+    process = get_context("fork").Process(
+        target=runpy.run_path, args=(str(script), {"snakemake": facts})
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == 0, (tmp_path / "foil.log").read_text()
+    assert (tmp_path / "foil.png").stat().st_size > 0
 
 
 def test_make_report_is_one_page_of_all_recordings(made):

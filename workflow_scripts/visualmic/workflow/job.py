@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
@@ -55,7 +55,7 @@ def job(facts: JobFacts) -> Iterator[None]:
         remove_leftovers(output)
     with redirected(next(iter(facts.log))) as terminal:
         started = time.monotonic()
-        wildcards = " ".join(f"{name}={value}" for name, value in _items(facts.wildcards))
+        wildcards = " ".join(f"{name}={value}" for name, value in facts.wildcards.items())
         print(f"{facts.rule} {wildcards}".rstrip(), f"(visualmic {visualmic.__version__})")
         try:
             with warnings.catch_warnings():
@@ -164,10 +164,6 @@ def show_warnings(terminal: TextIO) -> None:
 
     warnings.showwarning = show
     warnings.simplefilter("always", VisualMicWarning)
-
-
-def _items(wildcards: Any) -> Iterable[tuple[str, str]]:
-    return wildcards.items() if isinstance(wildcards, Mapping) or wildcards else ()
 
 
 def _say(text: str, terminal: TextIO) -> None:
