@@ -49,6 +49,8 @@ _SURROGATES = 24
 # How far above the surrogates, in their standard deviations and their mean, agreement is believed.
 _DEVIATIONS = 7.0
 _RATIO = 1.15
+# How far, in units of what white noise shows: frozen blocks may agree on next to nothing.
+_LEAST_EXCESS = 0.1
 
 
 def is_coded_between_frames(motion: MotionSignals) -> bool:
@@ -161,7 +163,10 @@ def _against_surrogates(
     )
     mean, spread = chance.mean(axis=0), chance.std(axis=0, ddof=1)
     ratio = own / np.maximum(mean, 1e-30)
-    return ratio, (own > mean + _DEVIATIONS * spread) & (ratio > _RATIO)
+    # Squared correlation that white noise shows by chance.
+    white = np.array([1 / (2 * segments * len(one)) for one in bins])
+    enough = own > np.maximum(_RATIO * mean, mean + _LEAST_EXCESS * white)
+    return ratio, enough & (own > mean + _DEVIATIONS * spread)
 
 
 def _agreement(

@@ -302,8 +302,12 @@ def find_flicker(motion: MotionSignals) -> Flicker:
             peak = int(near[np.argmax(spectrum[near])])
             if spectrum[peak] < _FLICKER_FOUND * max(float(np.median(spectrum[around])), 1e-15):
                 continue
-            if period is None or not _is_of_codec(spectrum, peak, len(gain) / period):
-                lines.append(_refined(spectrum, peak, float(frequency[1])))
+            if period is not None and _is_of_codec(spectrum, peak, len(gain) / period):
+                continue
+            line = _refined(spectrum, peak, float(frequency[1]))
+            # Two harmonics may be folded to one place.
+            if all(abs(line - other) > 4 * fps / len(gain) for other in lines):
+                lines.append(line)
         if len(lines) > len(found):
             found = lines
     return _unexplained_by_motion(motion, gain, found) if found else nothing
