@@ -12,7 +12,6 @@ loop, and stays under 1 GiB whatever the length of the film.
 
 import argparse
 import csv
-import math
 import resource
 import statistics
 import subprocess
@@ -38,6 +37,8 @@ FILMS = ((192, 18), (704, 18), (192, 2))
 RESULTS = Path(__file__).parent / "results" / "recover_speed.csv"
 VISUALMIC = str(Path(sys.executable).with_name("visualmic"))
 SAMPLE_S = 0.02
+# Repeats of one simulated stretch in a film.
+REPEATS = 10
 
 MOST_OF_DECODING = 1.5
 LEAST_SPEED_UP = 100.0
@@ -67,12 +68,12 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="short films: figures mean little")
     parser.add_argument("--turns", type=int, metavar="N", help="turns of each (default 3)")
     options = parser.parse_args()
-    seconds, unique_s = (6.0, 1.0) if options.quick else (30.0, 2.5)
+    seconds = 6.0 if options.quick else 30.0
     turns = options.turns or (1 if options.quick else 3)
     rows = []
     for side, crf in FILMS:
         with tempfile.TemporaryDirectory(prefix="recover-speed-") as folder:
-            rows.append(compare(Path(folder), side, crf, seconds, unique_s, turns))
+            rows.append(compare(Path(folder), side, crf, seconds, turns))
     print(f"films of {seconds:g} s at {FPS:g} frames per second, H.264; {turns} turns of each")
     for name in rows[0]:
         print(f"{name:<28}" + "".join(f"{row[name]!s:>22}" for row in rows))
@@ -87,9 +88,9 @@ def main() -> int:
     return 1 if failures and not options.quick else 0
 
 
-def compare(folder: Path, side: int, crf: int, seconds: float, unique_s: float, turns: int) -> Row:
+def compare(folder: Path, side: int, crf: int, seconds: float, turns: int) -> Row:
     """Time both on one film, the loop on its first frames, and weigh recovering a tenth of it."""
-    film, tenth = make_films(folder, side, crf, seconds, unique_s)
+    film, tenth = make_films(folder, side, crf, seconds)
     frames = round(seconds * FPS)
     recover = [VISUALMIC, "recover", str(film), "-o", str(folder / "sound.wav"), "--quiet"]
     decode = [ffmpeg_executable(), "-v", "error", "-i", str(film), "-f", "null", "-"]
@@ -171,28 +172,25 @@ def failures_of(row: Row) -> list[str]:
     return failures
 
 
-def make_films(
-    folder: Path, side: int, crf: int, seconds: float, unique_s: float
-) -> tuple[Path, Path]:
-    """Simulate a film, and repeat its packets up to `seconds` and to a tenth of that."""
-    first, film, tenth = (folder / f"{name}.mp4" for name in ("first", "film", "tenth"))
+def make_films(folder: Path, side: int, crf: int, seconds: float) -> tuple[Path, Path]:
+    """Make a film, and one of a tenth of its length, whose packets it repeats."""
+    tenth, film = folder / "tenth.mp4", folder / "film.mp4"
     settings = SimulationSettings(
         object="crisp-packet",
         sound="speech",
-        seconds=unique_s,
+        seconds=seconds / REPEATS,
         fps=FPS,
         width=side,
         height=side,
         crf=crf,
     )
-    simulate_recording(settings, first, first.with_suffix(".h5"), quiet=True)
+    simulate_recording(settings, tenth, tenth.with_suffix(".h5"), quiet=True)
     # With its duration told, each repeat begins where the frame after the last one would.
     listing = folder / "listing.txt"
-    listing.write_text(f"file {first.name}\nduration {unique_s}\n" * math.ceil(seconds / unique_s))
-    for target, length in ((film, seconds), (tenth, seconds / 10)):
-        again = [ffmpeg_executable(), "-v", "error", "-f", "concat", "-i", str(listing)]
-        again += ["-frames:v", str(round(length * FPS)), "-map", "0:v", "-c", "copy"]
-        subprocess.run([*again, str(target)], check=True, stdin=subprocess.DEVNULL)
+    listing.write_text(f"file {tenth.name}\nduration {seconds / REPEATS}\n" * REPEATS)
+    again = [ffmpeg_executable(), "-v", "error", "-f", "concat", "-i", str(listing)]
+    again += ["-map", "0:v", "-c", "copy", str(film)]
+    subprocess.run(again, check=True, stdin=subprocess.DEVNULL)
     return film, tenth
 
 
