@@ -289,7 +289,7 @@ def find_flicker(motion: MotionSignals) -> Flicker:
     period = _usual_distance(np.asarray(motion.arrays.get("keyframes", []), np.int64))
     found: list[float] = []
     for mains in (50.0, 60.0):
-        lines = []
+        lines: list[float] = []
         for harmonic in range(1, 5):
             # Mains frequency wanders by a few tenths of a percent.
             wanted = 2 * mains * harmonic
