@@ -2,7 +2,7 @@
 
 Run it after `make demo`:
 
-    .venv/bin/python docs/photograph_report.py [results/report.html] [docs/report.jpg]
+    .venv/bin/python docs/photograph_report.py [results/report.html] [docs/images/report.jpg]
 """
 
 import shutil
@@ -52,4 +52,4 @@ def photograph(page: Page, top: float, bottom: float) -> np.ndarray:
 
 if __name__ == "__main__":
     given = [Path(argument) for argument in sys.argv[1:]]
-    main(*(given + [Path("results/report.html"), Path("docs/report.jpg")][len(given) :]))
+    main(*(given + [Path("results/report.html"), Path("docs/images/report.jpg")][len(given) :]))
