@@ -29,6 +29,8 @@ _UNEXPLAINED = 0.5
 # and at least this share of the light.
 _ALONE = 4.0
 _LEAST_SHARE = 5e-4
+# A line that the lamp leaves in the motion has this many times the power beside it.
+_STANDS_OUT = 5.0
 # Half the width of a lamp's line, in hertz: the mains wander.
 _LINE_HZ = 0.5
 # A line of the codec keeps its phase this much better than the usual multiple, and than noise.
@@ -79,7 +81,7 @@ class Cleaner:
         self.flicker_hz = lamp.frequency_hz
         self.flicker_share = lamp.share
         if flicker and self.flicker_hz:
-            self._fit_flicker(motion)
+            self._fit_flicker(motion, _lines_in_channels(motion, self.rows, self.flicker_hz))
         lines = find_codec_lines(motion, self.rows)
         self.period = lines.period if lines else None
         self.codec_hz = lines.frequency_hz if lines else []
@@ -95,10 +97,12 @@ class Cleaner:
             part = part - self._pattern[self._phase[start:stop]]
         return part
 
-    def _fit_flicker(self, motion: MotionSignals) -> None:
+    def _fit_flicker(self, motion: MotionSignals, lines_hz: list[float]) -> None:
         """Fit each channel's response to the lamp's lines by least squares."""
+        if not lines_hz:
+            return
         gain = np.asarray(motion.arrays["gain"], np.float64)
-        base = _lamp_lines(gain, motion.capture_fps, self.flicker_hz)
+        base = _lamp_lines(gain, motion.capture_fps, lines_hz)
         right = np.zeros((base.shape[1], self._signals.shape[1]))
         for start in range(0, self._total, _CHUNK):
             part = np.asarray(self._signals[start : start + _CHUNK], np.float32)
@@ -200,10 +204,7 @@ def _steadiness(
 
     Segments of a few groups under a Blackman window keep slow motion out of the lines.
     """
-    mix = np.eye(channels, dtype=np.float32)
-    if channels > _PROJECTIONS:
-        signs = np.random.default_rng(0).choice([-1.0, 1.0], (channels, _PROJECTIONS))
-        mix = (signs / np.sqrt(_PROJECTIONS)).astype(np.float32)
+    mix = _mix(channels)
     regular = np.diff(keyframes) == period
     for groups in (4, 2):
         whole = (
@@ -233,6 +234,14 @@ def _steadiness(
     off = off[off > 2]
     noise = np.array([np.median(power[off[np.argsort(np.abs(off - line))[:12]]]) for line in lines])
     return coherent * len(starts) / np.maximum(noise, 1e-30)
+
+
+def _mix(channels: int) -> Floats:
+    """Few random mixtures of the channels, (C, k), that together have the power of all."""
+    if channels <= _PROJECTIONS:
+        return np.eye(channels, dtype=np.float32)
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (channels, _PROJECTIONS))
+    return (signs / np.sqrt(_PROJECTIONS)).astype(np.float32)
 
 
 def _line_amplitudes(rows: Rows, total: int, channels: int, turns: Floats) -> Spectra:
@@ -341,6 +350,26 @@ def _unexplained_by_motion(motion: MotionSignals, gain: Floats, lines_hz: list[f
     lamp = np.abs(seen - expected) > _UNEXPLAINED * np.abs(seen)
     share = 2 * float(np.sqrt((np.abs(seen[lamp]) ** 2).sum()))
     return Flicker([line for line, kept in zip(lines_hz, lamp, strict=True) if kept], share)
+
+
+def _lines_in_channels(motion: MotionSignals, rows: Rows, lines_hz: list[float]) -> list[float]:
+    """Keep the lines that stand out in the motion too.
+
+    Fitting gain and offset has mostly removed them already, and to take out a line that is not
+    there would take the sound's part at its place.
+    """
+    total, channels = motion.signals.shape
+    mix = _mix(channels)
+    step = motion.capture_fps / total
+    beside = step * np.concatenate([np.arange(-9, -3), [0], np.arange(4, 10)])
+    frequency = np.abs(np.add.outer(np.asarray(lines_hz), beside)).ravel()
+    turns = np.outer(np.arange(total) / motion.capture_fps, frequency)
+    amplitude = _line_amplitudes(lambda a, b: rows(a, b) @ mix, total, mix.shape[1], turns)
+    power = (np.abs(amplitude) ** 2).sum(axis=1).reshape(len(lines_hz), -1)
+    middle = len(beside) // 2
+    usual = np.median(np.delete(power, middle, axis=1), axis=1)
+    stands_out = power[:, middle] > _STANDS_OUT * np.maximum(usual, 1e-30)
+    return [line for line, kept in zip(lines_hz, stands_out, strict=True) if kept]
 
 
 def brightness_of_motion(motion: MotionSignals) -> Floats:
