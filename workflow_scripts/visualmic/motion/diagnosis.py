@@ -1,5 +1,6 @@
 """Say what a film did to its sound: light, codec, camera, sensor, sampling, and what was heard."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from visualmic.motion.interference import Cleaner
 from visualmic.motion.recovery import Diagnosis
 from visualmic.motion.reference import ROUNDING, Floats
 from visualmic.motion.signals import MotionSignals
-from visualmic.motion.spectra import Rows, Spectra
+from visualmic.motion.spectra import Rows, ShortTimeFourier, Spectra
 from visualmic.motion.wiener import Combined
 
 _SHAKE_PX = 0.05
@@ -56,6 +57,8 @@ def diagnose(
     Diagnosis
     """
     bound = float(motion.attributes.get("cramer_rao_px", np.inf))
+    if combined.heard:
+        combined = replace(combined, snr=combined.snr * _own_share(combined.sound, combined.snr))
     result = Diagnosis(
         verdict=_verdict(motion, combined, agreement, lowest_hz),
         crb_px=bound if np.isfinite(bound) else None,
@@ -77,6 +80,25 @@ def diagnose(
         result.effective_bandwidth_hz = float(above[-1]) if len(above) else 0.0
         result.heat = _heat(motion, combined, cleaner.rows, lowest_hz)
     return result
+
+
+def _own_share(sound: Floats, snr: Floats) -> Floats:
+    """Share of the power at each frequency, (F,), that is not spread there from others.
+
+    Short windows, some of them cut off by the film's ends, spread a strong tone over the whole
+    spectrum. A Blackman-Harris window inside the film does not.
+    """
+    length = 2 * (len(snr) - 1)
+    if len(sound) < 2 * length:
+        return np.ones_like(snr)
+    power = []
+    for name, overlap in (("hann", 4), ("blackman-harris", 2)):
+        stft = ShortTimeFourier(length, overlap, name)
+        pieces = stft.pieces(lambda start, stop: sound[start:stop, None], len(sound))
+        windows = np.concatenate([np.abs(piece[:, :, 0]) ** 2 for piece in pieces])
+        inside = windows[1:-1] if name == "blackman-harris" else windows
+        power.append(inside.mean(axis=0))
+    return np.minimum(power[1] / np.maximum(power[0], 1e-30), 1.0)
 
 
 def _heard_hz(combined: Combined, lowest_hz: float) -> Floats:
@@ -103,7 +125,11 @@ def _verdict(
     above = _heard_hz(combined, lowest_hz)
     if len(above) == 0:
         return "a faint sound, below the noise at every frequency"
-    return f"a sound from {above[0]:.0f} to {above[-1]:.0f} Hz, up to {peak:.0f} dB over the noise"
+    strongest = combined.frequency_hz[np.argmax(combined.snr)]
+    return (
+        f"a sound from {above[0]:.0f} to {above[-1]:.0f} Hz, strongest at {strongest:.0f} Hz,"
+        f" {peak:.0f} dB over the noise"
+    )
 
 
 Finding = tuple[str, dict[str, Any], str]
