@@ -212,7 +212,7 @@ def subsample_to_frames(
     position = frames_s * rate
     if fps < rate:
         sound = _low_pass(sound, rate, fps)
-    samples = _read_between(sound, position)
+    samples = read_between(sound, position)
     samples -= samples.mean()
     peak = float(np.max(np.abs(samples)))
     # What the filter's stop band leaves of sounds above the frame rate is not worth full scale.
@@ -245,8 +245,20 @@ def _low_pass(sound: NDArray[np.float64], rate: float, fps: float) -> NDArray[np
     ][: sound.size]
 
 
-def _read_between(sound: NDArray[np.float64], position: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Band-limited interpolation of `sound` at fractional sample positions; zero outside."""
+def read_between(sound: NDArray[np.float64], position: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Interpolate a sound, band-limited, between its samples.
+
+    Parameters
+    ----------
+    sound : ndarray, float64, (N,)
+        The sound; zero outside.
+    position : ndarray, float64, (T,)
+        Where to read it, in samples since the first; 32 samples to either side are used.
+
+    Returns
+    -------
+    ndarray, float64, (T,)
+    """
     half = _INTERPOLATION_TAPS
     padded = np.pad(sound, (half, half + 1))
     reach = np.arange(-half + 1, half + 1)
