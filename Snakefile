@@ -29,6 +29,7 @@ include: "rules/dataset.smk"
 include: "rules/frames.smk"
 include: "rules/motion.smk"
 include: "rules/sound.smk"
+include: "rules/learn.smk"
 include: "rules/scores.smk"
 include: "rules/figures.smk"
 include: "rules/report.smk"
@@ -50,4 +51,6 @@ rule all:
         "<results>/dataset/SampledData.csv",
         expand("<results>/sound/{method}/{recording}.wav", method=METHODS, recording=RECORDINGS),
         "<results>/scores.csv",
+        # Nothing is trained where no model is among the methods.
+        ["<results>/models.csv"] if MODELS else [],
         "<results>/report.html",

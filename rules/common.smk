@@ -1,8 +1,8 @@
 """What the rules need while the job graph is built.
 
 Required: config, merged by Snakemake from config.yaml, --configfile and --config.
-Gives: SETTINGS, RECORDINGS and SIMULATIONS, all checked; METHODS, the folders under sound/; and
-functions that look up what one recording or one method needs, so that a job's parameters hold only
+Gives: SETTINGS, RECORDINGS and SIMULATIONS, all checked; METHODS, the folders under sound/, of which
+MODELS are trained; FOLDS, what they are trained and tested on; and functions that look up what one recording or one method needs, so that a job's parameters hold only
 what that job uses and a change elsewhere leaves it alone.
 """
 
@@ -14,6 +14,8 @@ from pathlib import Path
 from visualmic.config.loading import load_plan
 from visualmic.config.recordings import OWN_TRACK, SIMULATED
 from visualmic.errors import VisualMicError
+from visualmic.learn.settings import MODELS as LEARNABLE, SplitSettings, network_of
+from visualmic.learn.splits import fold_names, segment_folds
 from visualmic.simulate.settings import SOUNDS
 from visualmic.workflow.code import code_digest
 from visualmic.workflow.job import adopt_jobs
@@ -34,7 +36,12 @@ except VisualMicError as error:
     sys.exit(str(error))
 
 SETTINGS, RECORDINGS, SIMULATIONS = PLAN.settings, PLAN.recordings, PLAN.simulations
-METHODS = SETTINGS["methods"]
+METHODS = PLAN.methods
+if workflow.is_main_process and METHODS != SETTINGS["methods"]:
+    logger.info("No recording has the role train and a reference: no model is trained.")
+# Methods that are trained, and those that are not.
+MODELS = [name for name in METHODS if name in LEARNABLE]
+CLASSICAL = [name for name in METHODS if name not in LEARNABLE]
 # Rules that serve several methods use one of these modules for each, and not the others.
 METHOD_MODULES = {
     ("measure_motion", "pyramid"): "visualmic.motion.pyramid",
@@ -52,6 +59,13 @@ REMAKE = " ".join(
     ["snakemake --cores all", *(["--configfile", *CONFIGFILES, "--"] if CONFIGFILES else [])]
 )
 REFERENCED = [name for name, recording in RECORDINGS.items() if recording.reference]
+LEARN = SETTINGS["learn"]
+# Whose frames the splits divide: recordings of the role test are left for the end.
+LEARNT = [name for name in REFERENCED if RECORDINGS[name].role != "test"]
+TRAINED = [name for name in LEARNT if RECORDINGS[name].role == "train"]
+FOLDS = fold_names(SplitSettings(**LEARN["splits"]), TRAINED)
+METRICS = expand("<results>/models/{model}/{fold}/metrics.json", model=MODELS, fold=FOLDS)
+SEGMENTS = segment_folds(LEARN["splits"]["folds"])
 
 
 def one_of(names):
@@ -93,10 +107,49 @@ def code_of(rule, method=None):
     )
 
 
+def learnt_in(fold):
+    """List the recordings that a fold looks at before its models are tested."""
+    return [name for name in LEARNT if fold != f"without-{name}"]
+
+
+def predictions_of(model, recording):
+    """Find what is joined into the sound of a recording: each frame by a model new to it."""
+    folds = SEGMENTS if recording in TRAINED else ["later"]
+    return [f"<results>/predictions/{model}/{fold}/{recording}.csv" for fold in folds]
+
+
+def tested_predictions(models):
+    """List the predictions that models are scored by."""
+    tested = [(fold, name) for fold in FOLDS for name in tested_in(fold)]
+    tested += [("later", name) for name in REFERENCED if name not in LEARNT]
+    return [
+        f"<results>/predictions/{model}/{fold}/{recording}.csv"
+        for model in models
+        for fold, recording in tested
+    ]
+
+
+def tested_in(fold):
+    """List the recordings that a fold tests."""
+    return [fold.removeprefix("without-")] if fold.startswith("without-") else TRAINED
+
+
+def network_settings(model):
+    """Look up all that a model is made and trained with."""
+    return {
+        "model": model,
+        "network": LEARN[network_of(model)],
+        "frames": LEARN["frames"],
+        "training": LEARN["training"],
+    }
+
+
 pathvars:
     results=SETTINGS["results"],
 
 
 wildcard_constraints:
     recording=one_of(RECORDINGS),
-    method=one_of([*MEASURED, *(f"{method}-denoised" for method in MEASURED)]),
+    method=one_of([*MEASURED, *(f"{method}-denoised" for method in MEASURED), *LEARNABLE]),
+    model=one_of(LEARNABLE),
+    fold=r"later|fold-\d+|without-[^/]+",

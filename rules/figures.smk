@@ -21,6 +21,7 @@ FIGURES = [
         recording=RECORDINGS if "lucas-kanade" in BASES else [],
     ),
     "<results>/figures/scores.png",
+    *expand("<results>/figures/training/{model}.png", model=MODELS),
 ]
 
 

@@ -14,6 +14,14 @@ from visualmic.config.settings import (
     source_name,
 )
 from visualmic.errors import VisualMicError
+from visualmic.learn.settings import (
+    MODELS,
+    ResNetSettings,
+    SplitSettings,
+    model_settings,
+    network_of,
+    require_weights,
+)
 from visualmic.simulate.settings import SOUNDS, SimulationSettings
 
 
@@ -29,11 +37,14 @@ class Plan:
         The recordings by id, in the order of the table.
     simulations : mapping of str to mapping
         The settings of each recording that can be simulated, by id, defaults filled in.
+    methods : list of str
+        The methods asked for, less the models that no recording is there to train.
     """
 
     settings: Mapping[str, Any]
     recordings: Mapping[str, Recording]
     simulations: Mapping[str, Mapping[str, Any]]
+    methods: list[str]
 
 
 def load_plan(settings: Mapping[str, Any], files: Sequence[str | Path]) -> Plan:
@@ -58,7 +69,16 @@ def load_plan(settings: Mapping[str, Any], files: Sequence[str | Path]) -> Plan:
         name: _simulation(name, settings, sources, table.parent)
         for name in settings["simulation"]["recordings"]
     }
-    return Plan(settings, read_recordings(table, simulations), simulations)
+    recordings = read_recordings(table, simulations)
+    _check_learning(settings, sources)
+    trainable = any(one.role == "train" and one.reference for one in recordings.values())
+    methods = [name for name in settings["methods"] if trainable or name not in MODELS]
+    if not methods:
+        raise VisualMicError(
+            f"{table}: all methods are models to be trained, but no recording has the role train"
+            " and a reference; give it to one, or name another method"
+        )
+    return Plan(settings, recordings, simulations, methods)
 
 
 def _short(path: str | Path) -> Path:
@@ -87,3 +107,20 @@ def _simulation(
     except VisualMicError as error:
         raise VisualMicError(f"{where}, simulation.recordings.{name}: {error}") from error
     return values
+
+
+def _check_learning(settings: Mapping[str, Any], sources: Sequence[ConfigSource]) -> None:
+    """Find out before anything is made that a model could not be trained."""
+    learn = settings["learn"]
+    group = "learn.splits"
+    try:
+        # What depends on several settings at once is known to the library itself.
+        SplitSettings(**learn["splits"])
+        for model in set(settings["methods"]) & set(MODELS):
+            group = f"learn.{network_of(model)}"
+            network = model_settings(model, learn[network_of(model)]).network
+            if isinstance(network, ResNetSettings):
+                require_weights(network.weights)
+    except VisualMicError as error:
+        where = source_name(group.split("."), settings, sources)
+        raise VisualMicError(f"{where}, {group}: {error}") from error

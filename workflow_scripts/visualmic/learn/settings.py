@@ -146,7 +146,7 @@ class TrainingSettings:
         mixed.
     """
 
-    epochs: int = 12
+    epochs: int = 6
     batch_size: int = 32
     learning_rate: float = 0.001
     step_epochs: int = 30

@@ -1,6 +1,5 @@
 """Training one network on one fold, so that it can be killed at any time and goes on as if not."""
 
-import csv
 import json
 import os
 import shutil
@@ -14,20 +13,13 @@ import torch
 
 from visualmic.atomic import atomic_path
 from visualmic.learn.footage import Footage
+from visualmic.learn.history import HISTORY_COLUMNS
 from visualmic.learn.model_file import TrainedModel
 from visualmic.learn.networks import SiameseNetwork, count_parameters, make_network
 from visualmic.learn.preparation import prepare
 from visualmic.learn.settings import ModelSettings
 from visualmic.learn.splits import Split
 from visualmic.learn.trainer import History, fit
-
-HISTORY_COLUMNS = (
-    *("epoch", "train_loss", "validation_loss", "train_sum_of_squares"),
-    *("validation_sum_of_squares", "train_rmse", "validation_rmse", "validation_mae"),
-    *("validation_pearson", "learning_rate", "frames_per_second"),
-)
-"""Columns of history.csv. A loss is a mean of squares, which is what is minimised; the sums are
-what the source reports."""
 
 
 @dataclass(frozen=True)
@@ -118,14 +110,6 @@ def train(
 def forget_checkpoints(checkpoints: str | os.PathLike[str]) -> None:
     """Remove what training keeps to go on from; call it when the model is safe."""
     shutil.rmtree(checkpoints, ignore_errors=True)
-
-
-def write_history(path: str | os.PathLike[str], history: Sequence[Mapping[str, float]]) -> None:
-    """Write history.csv, a file that appears whole or not at all."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="") as stream:
-        writer = csv.DictWriter(stream, HISTORY_COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: f"{row[name]:.9g}" for name in HISTORY_COLUMNS} for row in history)
 
 
 def write_facts(path: str | os.PathLike[str], facts: Mapping[str, Any]) -> None:
