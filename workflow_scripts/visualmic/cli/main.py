@@ -21,6 +21,8 @@ COMMANDS = {
     "evaluate": "score a recovered sound against a reference",
     "probe": "say what a film holds: size, rates, frames, sound track",
     "preview": "show a film with its recovered sound",
+    "train": "train a network to hear",
+    "predict": "hear a film with a trained network",
     "prepare": "turn a folder of films into frames, SampledData.csv and metadata.csv",
 }
 

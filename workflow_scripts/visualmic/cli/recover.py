@@ -19,6 +19,7 @@ _SWITCHES = (
     "keep_comb",
     "keep_copies",
     "keep_codec_noise",
+    "keep_resonances",
 )
 
 
@@ -85,6 +86,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="give what was heard even where it is no sound but the codec's noise",
     )
+    cures.add_argument(
+        "--keep-resonances",
+        action="store_true",
+        help="do not take the object's own resonances out of the sound",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -131,7 +137,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _open(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
-    crop = _parse_crop(arguments.crop)
+    crop = parse_crop(arguments.crop)
     if arguments.film.suffix.lower() in (".h5", ".hdf5"):
         from visualmic.film.frames import StoredFrames
 
@@ -146,7 +152,8 @@ def _open(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     return FilmFrames(arguments.film, fps=arguments.fps, crop=crop)
 
 
-def _parse_crop(text: str | None) -> tuple[int, int, int, int] | None:
+def parse_crop(text: str | None) -> tuple[int, int, int, int] | None:
+    """Read ``x,y,w,h``; None stays None."""
     if text is None:
         return None
     try:
@@ -193,5 +200,6 @@ def _settings(arguments: argparse.Namespace) -> tuple[object, object]:
         remove_flicker=not arguments.keep_flicker,
         doubt_copied_frames=not arguments.keep_copies,
         require_agreement=not arguments.keep_codec_noise,
+        undo_resonances=not arguments.keep_resonances,
     )
     return measure, combine

@@ -1,7 +1,6 @@
 """A trained model as one file: weights, settings, and the normalisation it was trained with."""
 
 import os
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 
 from visualmic.atomic import atomic_path
 from visualmic.errors import VisualMicError
-from visualmic.learn.networks import FORMAT, SiameseNetwork, make_network
+from visualmic.learn.networks import FORMAT, SiameseNetwork, make_network, read_stored
 from visualmic.learn.settings import ModelSettings, model_settings
 from visualmic.learn.views import View
 
@@ -62,8 +61,8 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
     VisualMicError
         If it cannot be read or is none.
     """
+    content = read_stored(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
         if content["format"] != FORMAT:
             raise KeyError("format")
         settings = model_settings(**content["settings"])
@@ -71,12 +70,7 @@ def load_model(path: str | os.PathLike[str]) -> TrainedModel:
         network.load_state_dict(content["network"])
         views = {name: _view(entry) for name, entry in content["views"].items()}
         mean, spread = content["normalisation"]
-    except FileNotFoundError:
-        raise VisualMicError(f"there is no model {path}; train one first") from None
-    except (
-        *(OSError, RuntimeError, EOFError, KeyError, TypeError, ValueError, AttributeError),
-        pickle.UnpicklingError,
-    ) as error:
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise VisualMicError(f"{path} is no model of this project; train it again") from error
     return TrainedModel(settings, content["fold"], network.eval(), views, (mean, spread))
 

@@ -4,8 +4,8 @@ Conventions: input ``(B, 3, size, 2 size)`` float32, the reference to the left a
 frame to the right; output ``(B,)``, the sound sample of the current frame in the labels' unit.
 """
 
-import pickle
-from typing import cast
+import os
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -188,21 +188,40 @@ def _imagenet_weights(backbone: str) -> dict[str, torch.Tensor]:
         ) from error
 
 
-def _weights_of(path: str) -> dict[str, torch.Tensor]:
-    require_weights(path)
+def read_stored(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read what ``torch.save`` wrote; nothing in it is executed.
+
+    Returns
+    -------
+    dict
+        Empty where the file holds nothing of the kind.
+
+    Raises
+    ------
+    VisualMicError
+        If there is no such file, or it cannot be read.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        if content.get("format") != FORMAT:
-            return cast(dict[str, torch.Tensor], content)
-        whole = content["network"]
-    except (
-        *(OSError, RuntimeError, EOFError, AttributeError, KeyError),
-        pickle.UnpicklingError,
-    ) as error:
+    except OSError as error:
+        raise VisualMicError(f"cannot read {path}: {error.strerror or error}") from error
+    except Exception:
+        # Unpickling what was never pickled can fail in any way.
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _weights_of(path: str) -> dict[str, torch.Tensor]:
+    require_weights(path)
+    content = read_stored(path)
+    if content.get("format") != FORMAT:
+        if content and all(isinstance(value, torch.Tensor) for value in content.values()):
+            return content
         raise VisualMicError(
             f"{path} holds no weights that can be read; give a model of this project or a state"
             " dict of torchvision"
-        ) from error
+        )
+    whole = content["network"]
     deep = any(name.startswith("trunk.resnet.") for name in whole)
     start = "trunk.resnet." if deep else "trunk."
     return {

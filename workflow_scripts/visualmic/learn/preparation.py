@@ -160,5 +160,8 @@ def _fingerprint(
     for recording in footage:
         facts = {name: str(value) for name, value in recording.film.attributes.items()}
         digest.update(json.dumps(facts, sort_keys=True).encode())
-        digest.update(labels[recording.name].samples.tobytes())
+        # Rounded, for threads may change the last digit of what the classical method heard.
+        lag, sign = labels[recording.name].lag_s, labels[recording.name].polarity
+        digest.update(f"{sign * np.rint(lag * 1e6)}".encode())
+        digest.update(np.asarray(recording.amplitudes).tobytes())
     return digest.hexdigest()[:16]
