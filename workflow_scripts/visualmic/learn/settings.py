@@ -213,7 +213,7 @@ class ResNetSettings:
     hidden: int = 256
 
     def __post_init__(self) -> None:
-        _require(self.size_px >= 32, f"size_px is {self.size_px}: 32 or more")
+        _require(self.size_px >= 16, f"size_px is {self.size_px}: 16 or more")
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def make_split(films: Mapping[str, Film], fold: str, settings: SplitSettings) ->
     --------
     >>> split = make_split({"card": Film(3000, 1000.0)}, "later", SplitSettings())
     >>> split.recordings["card"]
-    Parts(frames=3000, train=((0, 1913),), validation=((2063, 2400),), test=((2550, 3000),))
+    Parts(frames=3000, train=((0, 1890),), validation=((2040, 2400),), test=((2550, 3000),))
     """
     trained = [name for name, film in films.items() if film.role == "train"]
     kind = kind_of(fold)

@@ -1,6 +1,7 @@
 """The trainer: Lightning, with checkpoints that are whole and a history that survives a kill."""
 
 import logging
+import math
 import shutil
 import sys
 import time
@@ -82,11 +83,14 @@ def _gathered(said: torch.Tensor) -> torch.Tensor:
 
 
 def _scores(played: np.ndarray, heard: np.ndarray) -> dict[str, float]:
+    if not np.isfinite(heard).all():
+        names = ("loss", "sum_of_squares", "rmse", "mae", "pearson")
+        return {f"validation_{name}": math.nan for name in names}
     squares = float(np.square(heard - played).sum())
     try:
         alike = pearson(played, heard)
     except UndefinedMetric:
-        alike = float("nan")
+        alike = math.nan
     return {
         "validation_loss": squares / len(played),
         "validation_sum_of_squares": squares,
@@ -106,6 +110,7 @@ class History(Callback):
         self._progress: Progress | None = None
         self._began = 0.0
         self._spent = 0.0
+        self._rate = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """Give what the checkpoint keeps."""
@@ -127,6 +132,8 @@ class History(Callback):
         """Start the clock."""
         self._began = time.perf_counter()
         self._spent = 0.0
+        # By the end of the epoch it is that of the next.
+        self._rate = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_batch_end(
         self,
@@ -151,7 +158,7 @@ class History(Callback):
             "train_sum_of_squares": squares,
             "train_rmse": (squares / max(count, 1)) ** 0.5,
             **pl_module.scores,
-            "learning_rate": trainer.optimizers[0].param_groups[0]["lr"],
+            "learning_rate": self._rate,
             "frames_per_second": count * trainer.world_size / max(self._spent, 1e-9),
             "frames": float(count),
             "seconds": self._spent,
@@ -321,7 +328,7 @@ def fit(
             ckpt_path=last if last.is_file() else None,
             weights_only=True,
         )
-    if not keep.best_model_path:
+    if not any(math.isfinite(row["validation_loss"]) for row in history.rows):
         raise VisualMicError(
             "the loss of no epoch was a number: lower the learning rate, then train again"
         )

@@ -133,8 +133,8 @@ def area_weights(length: int, size: int) -> Floats:
 
     Examples
     --------
-    >>> area_weights(3, 2).round(2).tolist()
-    [[0.67, 0.33, 0.0], [0.0, 0.33, 0.67]]
+    >>> area_weights(4, 2).tolist()
+    [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
     """
     borders = np.arange(size + 1) * (length / size)
     pixels = np.arange(length)
