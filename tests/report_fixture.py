@@ -22,6 +22,12 @@ METHODS = {"lucas-kanade": 0.25, "pyramid": 0.8, "pyramid-denoised": 0.5}
 REFERENCE_RATE = 16_000
 
 
+MODELS_TABLE = """on,model,rmse,rmse_sd,rmse_silence,pearson,parameters
+folds,siamese,0.0724,0.0031,0.2143,0.941,285985
+folds,lucas-kanade,0.0812,,0.2143,,1
+"""
+
+
 @dataclass
 class FixtureSettings:
     """What the tree holds."""
@@ -78,6 +84,7 @@ def write_results(folder: Path, settings: FixtureSettings | None = None) -> Path
     write_metadata(folder / "dataset" / "metadata.csv", rows)
     if settings.models:
         _write_model(folder / "models" / "siamese" / "fold_0")
+        (folder / "models.csv").write_text(MODELS_TABLE)
     return folder
 
 

@@ -43,6 +43,17 @@ def test_every_recording_has_its_line_its_card_and_its_data(page: str) -> None:
         assert payloads(page)[name]["name"] == name
 
 
+def test_models_stand_beside_classical_methods(page: str) -> None:
+    table = re.search(r'<table[^>]*id="comparison-table">.*?</table>', page, re.DOTALL)
+    assert table is not None
+    rows = re.findall(r"<tr><th.*?</tr>", table[0], re.DOTALL)
+    cells = [re.findall(r"<t[dh][^>]*>([^<]*)<", row) for row in rows]
+    assert [row[:4] for row in cells if row[0]] == [
+        ["Siamese", "segments in turn", "0.072 ± 0.003", "0.214"],
+        ["Lucas–Kanade", "segments in turn", "0.081", "0.214"],
+    ]
+
+
 def test_the_page_names_nothing_outside_itself(page: str) -> None:
     text = page + "".join(data["html"] for data in payloads(page).values())
     text = text.replace("http://www.w3.org/2000/svg", "")

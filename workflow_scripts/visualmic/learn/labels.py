@@ -36,7 +36,8 @@ class Labels:
         The sound at the time of each frame, at the lag and with the sign of the film, in the unit
         of SampledData.csv: [-1, 1].
     known : ndarray, bool, (T,)
-        Frames whose label lies within the reference.
+        Frames whose label lies within the reference whatever the lag may be, so that methods with
+        different lags are compared on the same frames.
     lag_s : float
         How late the film is, in seconds.
     polarity : int
@@ -144,9 +145,10 @@ def align_labels(
             stacklevel=2,
         )
     position = steps - lag_s * fps
+    reach = max_lag_s * fps
     return Labels(
         samples=polarity * (read_between(even, position) if lag_s else even_at(even, steps)),
-        known=(position >= 0) & (position <= even.size - 1),
+        known=(steps >= reach) & (steps <= even.size - 1 - reach),
         lag_s=lag_s,
         polarity=polarity,
         correlation=correlation,

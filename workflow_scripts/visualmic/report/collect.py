@@ -87,6 +87,7 @@ def collect_report(
         models=_read_models(results / "models"),
         figures=tuple(path for path in figures if path not in taken),
         provenance=dict(provenance or {}),
+        comparison=_read_comparison(results / "models.csv"),
     )
 
 
@@ -204,6 +205,13 @@ def _read_models(folder: Path) -> tuple[TrainedModel, ...]:
             )
         )
     return tuple(models)
+
+
+def _read_comparison(path: Path) -> tuple[Mapping[str, str], ...]:
+    if not path.is_file():
+        return ()
+    with path.open(newline="", encoding="utf-8") as stream:
+        return tuple(csv.DictReader(stream))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -244,6 +244,8 @@ class ReportData:
         Every method that made a sound.
     models : tuple of TrainedModel
         Empty where nothing was trained.
+    comparison : tuple of mapping
+        Rows of ``models.csv``: models and methods on the same frames.
     figures : tuple of Path
         Drawn figures over all recordings (PNG).
     provenance : mapping of str to str
@@ -256,3 +258,4 @@ class ReportData:
     models: tuple[TrainedModel, ...] = ()
     figures: tuple[Path, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)
+    comparison: tuple[Mapping[str, str], ...] = ()

@@ -29,6 +29,7 @@ from visualmic.report import wording
 from visualmic.report.cards import RecordingLine, card_data, figures, recording_line
 from visualmic.report.charts import Row, StripChart, line_chart, strip_chart
 from visualmic.report.collect import collect_report
+from visualmic.report.comparison import COLUMNS, comparison_rows
 from visualmic.report.contents import ReportData, TrainedModel
 from visualmic.report.media import (
     DIFFERENCE_COLOURS,
@@ -272,6 +273,8 @@ def _page_context(
         "hero": _hero(data, featured),
         "models": models,
         "model_columns": columns,
+        "comparison": comparison_rows(data.comparison),
+        "comparison_columns": list(COLUMNS.values()),
         "provenance": data.provenance,
         "results_name": data.results.as_posix(),
         "folder": not blocks and bool(lines),
