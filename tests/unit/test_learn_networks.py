@@ -87,7 +87,7 @@ def few_pairs(tmp_path_factory):
     return make
 
 
-@pytest.mark.parametrize(("name", "steps"), [("siamese", 150), ("resnet50", 60), ("fpn", 60)])
+@pytest.mark.parametrize(("name", "steps"), [("siamese", 150), ("resnet50", 52), ("fpn", 52)])
 def test_a_network_learns_64_frames_by_heart(few_pairs, name, steps):
     torch.manual_seed(0)
     network = make_network(SMALL[name])
