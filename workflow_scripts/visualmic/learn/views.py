@@ -97,21 +97,31 @@ class View:
         if self.kind == "frames":
             return self._shrunk(seen)[:, None].repeat(3, axis=1)
         across, down = _gradients(self.reference)
-        brightness = np.einsum("thw,hw->t", seen, self.reference) / max(
-            float(np.vdot(self.reference, self.reference)), _TINY
-        )
-        seen -= brightness.astype(np.float32)[:, None, None] * self.reference
+        brightness = seen.reshape(len(seen), -1) @ self.reference.ravel()
+        brightness /= max(float(np.vdot(self.reference, self.reference)), _TINY)
+        seen -= brightness[:, None, None] * self.reference
         planes = np.empty((len(frames), 3, self.size, self.size), np.float32)
         planes[:, 0] = self._shrunk(seen)
-        planes[:, 1] = self._shrunk(seen * across)
-        planes[:, 2] = self._shrunk(seen * down)
+        planes[:, 1] = self._shrunk(seen, across)
+        planes[:, 2] = self._shrunk(seen, down)
         return planes
 
-    def _shrunk(self, pictures: Floats) -> Floats:
-        height, width = pictures.shape[-2:]
-        return np.asarray(
-            area_weights(height, self.size) @ pictures @ area_weights(width, self.size).T
-        )
+    def _shrunk(self, pictures: Floats, times: Floats | None = None) -> Floats:
+        """Average areas of pictures ``(B, height, width)``, each first multiplied by `times`."""
+        count, height, width = pictures.shape
+        columns = area_weights(width, self.size).T
+        if height % self.size:
+            product = pictures if times is None else pictures * times
+            across = (product.reshape(-1, width) @ columns).reshape(count, height, self.size)
+            return np.asarray(area_weights(height, self.size) @ across)
+        # Where areas are whole rows, adding these up first is three times faster.
+        rows = pictures.reshape(count, self.size, height // self.size, width)
+        if times is None:
+            added = rows.sum(axis=2)
+        else:
+            added = np.einsum("bhkw,hkw->bhw", rows, times.reshape(rows.shape[1:]))
+        shrunk = added.reshape(-1, width) @ (columns * np.float32(self.size / height))
+        return np.asarray(shrunk.reshape(count, self.size, self.size))
 
     def _scaled(self, planes: Floats) -> Floats:
         planes -= self.offset[:, None, None]
