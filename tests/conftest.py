@@ -1,6 +1,10 @@
 """Fixtures that several layers of tests share."""
 
 import os
+
+# Threads on matrices this small only wait for one another; read when numpy is first imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from pathlib import Path
 
 import pytest

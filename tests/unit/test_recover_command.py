@@ -124,7 +124,15 @@ def test_without_diagnostics_nothing_else_is_written(folder: Path, tmp_path: Pat
 
 def test_every_switch_of_a_cure_runs(folder: Path, tmp_path: Path) -> None:
     switches = ["--no-follow", "--keep-comb", "--keep-flicker", "--keep-copies"]
-    switches += ["--keep-codec-noise", "--illumination", "local", "--threads", "1", "--quiet"]
+    switches += [
+        "--keep-codec-noise",
+        "--keep-resonances",
+        "--illumination",
+        "local",
+        "--threads",
+        "1",
+        "--quiet",
+    ]
     assert run([folder / "tone.mkv", "-o", tmp_path / "a.wav", *switches]) == 0
     assert strongest_hz(tmp_path / "a.wav") == pytest.approx(TONE_HZ, abs=0.5)
 

@@ -11,10 +11,9 @@ from visualmic.motion.recovery import Diagnosis
 from visualmic.motion.reference import ROUNDING, Floats
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.spectra import Rows, ShortTimeFourier, Spectra
+from visualmic.motion.sway import LEAST_SWAY_PX, SWAY_BELOW_HZ, sway_rms_px
 from visualmic.motion.wiener import Combined
 
-_SHAKE_PX = 0.05
-_SHAKE_BELOW_HZ = 15.0
 _UNUSABLE = 0.01
 # Noise variance, in grey levels squared, below which rounding to 8 bits is no longer dithered.
 _LEAST_DITHER = 0.08
@@ -194,16 +193,8 @@ def _listed(lines_hz: list[float]) -> str:
 
 
 def _camera(motion: MotionSignals) -> list[Finding]:
-    shift = np.asarray(motion.arrays.get("global_shift", np.zeros((0, 2))), np.float64)
-    if len(shift) < 16:
-        return []
-    window = np.hanning(len(shift) + 2)[1:-1, None]
-    spectrum = np.fft.rfft((shift - shift.mean(axis=0)) * window, axis=0)
-    frequency = np.fft.rfftfreq(len(shift), 1 / motion.capture_fps)
-    spectrum[frequency > _SHAKE_BELOW_HZ] = 0
-    power = (np.fft.irfft(spectrum, len(shift), axis=0) ** 2).sum() / (window**2).sum()
-    slow = float(np.sqrt(power))
-    if slow <= _SHAKE_PX:
+    slow = sway_rms_px(motion)
+    if slow <= LEAST_SWAY_PX:
         return []
     followed = bool(motion.attributes.get("settings", {}).get("follow", True))
     done = (
@@ -214,8 +205,8 @@ def _camera(motion: MotionSignals) -> list[Finding]:
     return [
         (
             "shake",
-            {"rms_px": round(slow, 4), "below_hz": _SHAKE_BELOW_HZ, "followed": followed},
-            f"the camera or the object sways by {slow:.2f} px rms below {_SHAKE_BELOW_HZ:.0f} Hz;"
+            {"rms_px": round(slow, 4), "below_hz": SWAY_BELOW_HZ, "followed": followed},
+            f"the camera or the object sways by {slow:.2f} px rms below {SWAY_BELOW_HZ:.0f} Hz;"
             f" {done}, but a tripod is better",
         )
     ]

@@ -67,6 +67,13 @@ def combine_lucas_kanade(
                 snr=np.zeros_like(combined.snr),
             )
     diagnosis = diagnose(motion, combined, cleaner, agreement, settings.highpass_hz)
+    if combined.heard and combined.modes is not None:
+        diagnosis.resonances = [
+            {"frequency_hz": round(float(frequency), 1), "damping_ratio": round(float(damping), 4)}
+            for frequency, damping in zip(
+                combined.modes.frequency_hz, combined.modes.damping, strict=True
+            )
+        ]
     if fresh.copied_share:
         diagnosis.found["copied_frames"] = {"share": round(fresh.copied_share, 4)}
         diagnosis.warnings.append(

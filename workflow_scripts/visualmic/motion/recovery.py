@@ -37,6 +37,9 @@ class Diagnosis:
     heat : dict or None
         ``x_px``, ``y_px`` centres of blocks, ``size_px``, ``value``, ``unit``: where in the frame
         the sound was heard.
+    resonances : list of dict
+        ``frequency_hz`` and ``damping_ratio`` of each resonance of the object that was found, and
+        that the sound is free of.
     """
 
     verdict: str = ""
@@ -48,6 +51,7 @@ class Diagnosis:
     frequency_hz: Floats | None = None
     snr: Floats | None = None
     heat: dict[str, Any] | None = None
+    resonances: list[dict[str, float]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Give everything as JSON-able values; powers in dB."""
@@ -70,6 +74,8 @@ class Diagnosis:
             }
         if self.heat is not None:
             content["heat_map"] = self.heat
+        if self.resonances:
+            content["resonances"] = self.resonances
         return content
 
 

@@ -61,7 +61,9 @@ class ShortTimeFourier:
         """Tell how many windows cover `total` samples."""
         return -(-(total + self.length - self.hop) // self.hop)
 
-    def pieces(self, rows: Rows, total: int, at_once: int = 64) -> Iterator[Spectra]:
+    def pieces(
+        self, rows: Rows, total: int, at_once: int = 64, whole: bool = False
+    ) -> Iterator[Spectra]:
         """Yield spectra (windows, F, C), scaled so that white noise keeps its variance.
 
         Parameters
@@ -72,10 +74,16 @@ class ShortTimeFourier:
             Number of samples; beyond them the signals are zero.
         at_once : int
             Windows in a piece.
+        whole : bool
+            Leave out windows that the ends of the signals cut, where others are left: the step
+            there spreads strong slow motion over all frequencies.
         """
         lead = self.length - self.hop
         windows = self.count(total)
-        for first in range(0, windows, at_once):
+        begin = 0
+        if whole and total >= 2 * self.length:
+            begin, windows = lead // self.hop, (total + lead - self.length) // self.hop + 1
+        for first in range(begin, windows, at_once):
             last = min(windows, first + at_once)
             start = first * self.hop - lead
             stop = (last - 1) * self.hop - lead + self.length

@@ -12,7 +12,10 @@ reference combination `g` of the channels hears it, is
 
 .. math:: \hat s(f, t) = \frac{\xi(f, t)}{1 + \xi(f, t)}\,(g^\top u)\,u^H y(f, t),
 
-with the local signal-to-noise ratio :math:`\xi` of the beam :math:`u^H y`.
+with the local signal-to-noise ratio :math:`\xi` of the beam :math:`u^H y`. Where the way in which
+`u` turns with frequency gives away the object's resonances (:mod:`visualmic.motion.modal`), `u` is
+the direction of their joint response `v`, and the sound is freed of it: :math:`1 / |v|` takes the
+place of :math:`g^\top u`.
 
 References
 ----------
@@ -30,9 +33,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visualmic.errors import VisualMicError
+from visualmic.motion.modal import ModalModel, identify_modes
 from visualmic.motion.reference import Floats
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.spectra import Rows, ShortTimeFourier, Spectra, highpass
+from visualmic.motion.sway import LEAST_SWAY_PX, sway_rms_px
 
 _SMOOTH_FIELDS = 40
 _MAX_FACTORS = 12
@@ -40,6 +45,9 @@ _MAX_FACTORS = 12
 _ABOVE_EDGE = 1.15
 # Variance below which a channel holds only the rounding of arithmetic, in units of sensor noise.
 _LEAST_NOISE = 1e-4
+_MODES_FROM_HZ = 40.0
+# Following a swaying camera leaves errors of its own up to here.
+_SWAY_LEFT_HZ = 80.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +66,8 @@ class WienerSettings:
         Most factors that a band may add.
     suppress_noise : bool
         Let the Wiener gain follow the sound in time; else it is one gain for each frequency.
+    undo_resonances : bool
+        Take the object's resonances out of the sound, where the motion gives them away.
     """
 
     highpass_hz: float = 20.0
@@ -65,6 +75,7 @@ class WienerSettings:
     bands: int = 8
     factors: int = 4
     suppress_noise: bool = True
+    undo_resonances: bool = True
 
     def __post_init__(self) -> None:
         if self.highpass_hz <= 0:
@@ -96,6 +107,8 @@ class Combined:
         Dimensions of the space in which the sound was sought.
     channel_snr : ndarray, float64, (C,)
         Power of the sound over the noise in each channel.
+    modes : ModalModel or None
+        The object's resonances, which the sound is free of; None where they were not found.
     """
 
     sound: Floats
@@ -105,6 +118,7 @@ class Combined:
     noise_level: float
     factors: int
     channel_snr: Floats
+    modes: ModalModel | None = None
 
 
 @dataclass
@@ -116,6 +130,17 @@ class _Bands:
     samples: Floats
     noise: Floats
     level: Floats
+
+    def above(self, lowest_hz: float, frequency_hz: Floats) -> "_Bands":
+        """Give the bands above a frequency alone; all of them where none is."""
+        first = sum(frequency_hz[one[0]] < lowest_hz for one in self.bins) % len(self.bins)
+        return _Bands(
+            self.bins[first:],
+            self.covariance[first:],
+            self.samples[first:],
+            self.noise,
+            np.ones(len(self.bins) - first),
+        )
 
 
 def combine_channels(
@@ -157,17 +182,27 @@ def combine_channels(
     bands = _band_covariances(rows, total, frequency, length, settings, fps)
     if bands is None:
         return nothing
-    basis = _factor_space(motion, bands, settings)
+    bases = [(_MODES_FROM_HZ, _factor_space(motion, bands, settings))]
     nothing.noise_level = float(np.median(bands.level * np.median(bands.noise)))
-    if basis.shape[1] == 0:
+    if bases[0][1].shape[1] == 0:
         return nothing
-    projected = np.concatenate(
-        [
-            rows(start, min(start + 16384, total)) @ basis.astype(np.float32)
-            for start in range(0, total, 16384)
-        ]
-    )
-    beam = _beamform(highpass(projected, fps, settings.highpass_hz), frequency, length, bands)
+    if settings.undo_resonances and sway_rms_px(motion) > LEAST_SWAY_PX:
+        # What following the sway leaves behind is none of the object's modes.
+        above = bands.above(_SWAY_LEFT_HZ, frequency)
+        bases.insert(0, (_SWAY_LEFT_HZ, _factor_space(motion, above, settings)))
+    for lowest_hz, basis in bases:
+        projected = np.concatenate(
+            [
+                rows(start, min(start + 16384, total)) @ basis.astype(np.float32)
+                for start in range(0, total, 16384)
+            ]
+        )
+        filtered = highpass(projected, fps, settings.highpass_hz)
+        beam = _beamform(
+            filtered, frequency, length, bands, lowest_hz if settings.undo_resonances else None
+        )
+        if beam.modes is not None:
+            break
     spectrum, snr, pattern = _enhance(beam, settings, frequency)
     stft = ShortTimeFourier(length, 4, "hann")
     unit = float(motion.attributes.get("cramer_rao_px", 1.0))
@@ -180,6 +215,7 @@ def combine_channels(
         noise_level=nothing.noise_level,
         factors=basis.shape[1],
         channel_snr=np.abs(channel) ** 2 / bands.noise,
+        modes=beam.modes,
     )
 
 
@@ -205,7 +241,7 @@ def _band_covariances(
         return None
     sums: list[Floats] | None = None
     windows = 0
-    for spectra in stft.pieces(rows, total):
+    for spectra in stft.pieces(rows, total, whole=True):
         channels = spectra.shape[2]
         if sums is None:
             sums = [np.zeros((channels, channels)) for _ in bins]
@@ -316,7 +352,7 @@ def smooth_fields(motion: MotionSignals) -> Floats:
 
 @dataclass
 class _Beam:
-    """The beam at each frequency: spectra (windows, F), its gain at the reference, and SNR."""
+    """The beam at each frequency: spectra (windows, F), its gain to the sound, and SNR."""
 
     spectra: Spectra
     gain: Spectra
@@ -324,10 +360,13 @@ class _Beam:
     level: Floats
     pattern: Floats
     bias: float
+    modes: ModalModel | None
 
 
-def _beamform(signals: Floats, frequency: Floats, length: int, bands: _Bands) -> _Beam:
-    """Point at the sound at each frequency."""
+def _beamform(
+    signals: Floats, frequency: Floats, length: int, bands: _Bands, modes_from_hz: float | None
+) -> _Beam:
+    """Point at the sound at each frequency, by the object's modes if they show from some on."""
     total, channels = signals.shape
     stft = ShortTimeFourier(length, 4, "hann")
 
@@ -338,7 +377,7 @@ def _beamform(signals: Floats, frequency: Floats, length: int, bands: _Bands) ->
     level = np.interp(np.log(np.maximum(frequency, 1.0)), np.log(centre), bands.level)
     covariance = np.zeros((len(frequency), channels, channels), np.complex128)
     windows = 0
-    for spectra in stft.pieces(rows, total):
+    for spectra in stft.pieces(rows, total, whole=True):
         by_frequency = spectra.transpose(1, 2, 0)
         covariance += by_frequency @ by_frequency.conj().transpose(0, 2, 1)
         windows += len(spectra)
@@ -351,20 +390,28 @@ def _beamform(signals: Floats, frequency: Floats, length: int, bands: _Bands) ->
     direction = np.linalg.eigh(steady)[1][:, :, -1]
     heard = covariance[bands.bins[0][0] :].real.sum(axis=0)
     pattern = np.linalg.eigh(heard)[1][:, -1]
+    gain = direction @ pattern
+    bias = (channels - 1) / looks
+    modes = None
+    if modes_from_hz is not None:
+        modes = identify_modes(covariance, frequency, looks, lowest_hz=modes_from_hz)
+    if modes is not None:
+        response = modes.response(frequency)
+        size = np.linalg.norm(response, axis=1)
+        direction = response / size[:, None]
+        bias = 0.0
+    power = np.einsum("fi,fij,fj->f", direction.conj(), covariance, direction).real
+    if modes is not None:
+        # As loud as the motion, so that the sound stays in pixels.
+        loud = np.maximum(power - 1, 0) * level
+        flat = np.sqrt((loud * np.abs(gain) ** 2).sum() / max((loud / size**2).sum(), 1e-30))
+        gain = flat / size
     beams = [
         np.einsum("fk,wfk->wf", direction.conj(), spectra, optimize=True)
         for spectra in stft.pieces(rows, total)
     ]
     beam = np.concatenate(beams) / np.sqrt(level).astype(np.float32)
-    power = np.einsum("fi,fij,fj->f", direction.conj(), covariance, direction).real
-    return _Beam(
-        beam.astype(np.complex64),
-        direction @ pattern,
-        power,
-        level,
-        pattern,
-        (channels - 1) / looks,
-    )
+    return _Beam(beam.astype(np.complex64), gain, power, level, pattern, bias, modes)
 
 
 def _enhance(

@@ -1,0 +1,96 @@
+"""Modes are found from how the direction of motion turns with frequency, and only from that."""
+
+import numpy as np
+import pytest
+from visualmic.motion.modal import ModalModel, identify_modes
+
+FREQUENCY = np.arange(257) * 2200 / 512
+LOOKS = 25.0
+
+
+def response(resonances, damping, shapes):
+    ratio = FREQUENCY[:, None] / np.asarray(resonances)
+    transfer = 1 / (1 - ratio**2 + 2j * np.asarray(damping) * ratio)
+    return transfer @ np.asarray(shapes).T
+
+
+def covariance_of(pattern, power, seed=0, looks=LOOKS):
+    """Sample covariance of channels that hear `pattern` times a sound of `power`, in unit noise."""
+    rng = np.random.default_rng(seed)
+    frequencies, channels = pattern.shape
+    count = round(looks)
+
+    def normal(*shape):
+        return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(2)
+
+    sound = normal(count, frequencies, 1) * np.sqrt(power)[:, None]
+    heard = sound * pattern + normal(count, frequencies, channels)
+    return np.einsum("wfi,wfj->fij", heard, heard.conj()) / count
+
+
+def falling(level):
+    """Power of a sound that falls with frequency as voices do."""
+    return level * (200 / np.maximum(FREQUENCY, 60)) ** 2
+
+
+SHAPES = np.random.default_rng(5).standard_normal((5, 4))
+RESONANCES, DAMPING = np.array([150.0, 260, 440, 700]), np.array([0.1, 0.07, 0.15, 0.1])
+
+
+def test_modes_are_found_from_their_motion_alone():
+    pattern = response(RESONANCES, DAMPING, SHAPES)
+    model = identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS)
+    assert model is not None
+    assert model.frequency_hz == pytest.approx(RESONANCES, rel=0.03)
+    assert model.damping == pytest.approx(DAMPING, rel=0.15)
+    assert model.unexplained < 0.02
+
+
+def test_the_response_has_the_phase_and_gain_of_the_object():
+    pattern = response(RESONANCES, DAMPING, SHAPES)
+    model = identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS)
+    band = (FREQUENCY > 80) & (FREQUENCY < 900)
+    found, true = model.response(FREQUENCY)[band], pattern[band]
+    ratio = (true.conj() * found).sum(axis=1) / (np.abs(true) ** 2).sum(axis=1)
+    error = ratio / (ratio.mean()) - 1
+    assert np.sqrt(np.mean(np.abs(error) ** 2)) < 0.1
+
+
+def test_an_object_that_moves_as_a_whole_has_no_resonance_to_undo():
+    pattern = np.ones(len(FREQUENCY))[:, None] * np.array([[1.0, -0.5, 0.3]])
+    assert identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS) is None
+
+
+def test_one_mode_turns_nothing():
+    pattern = response([300.0], [0.05], np.array([[1.0], [0.4], [-0.2]]))
+    assert identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS) is None
+
+
+def test_noise_has_no_modes():
+    pattern = np.zeros((len(FREQUENCY), 4))
+    assert identify_modes(covariance_of(pattern, falling(1.0)), FREQUENCY, LOOKS) is None
+
+
+def test_a_direction_that_turns_at_random_is_not_taken_for_resonances():
+    rng = np.random.default_rng(2)
+    pattern = rng.standard_normal((len(FREQUENCY), 5)) + 0j
+    assert identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS) is None
+
+
+def test_a_single_channel_tells_nothing():
+    pattern = response([300.0], [0.05], np.ones((1, 1)))
+    assert identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS) is None
+
+
+def test_a_quasi_static_part_beside_a_resonance_is_kept():
+    pattern = response([180.0, 330.0, 1e6], [0.06, 0.1, 0.1], SHAPES[:, :3])
+    model = identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS)
+    assert model is not None
+    assert model.frequency_hz[:2] == pytest.approx([180, 330], rel=0.02)
+    assert model.frequency_hz[2] > 1100
+
+
+def test_the_scale_of_the_shapes_is_common():
+    model = ModalModel(np.array([100.0, 200.0]), np.array([0.1, 0.1]), np.eye(2), 0.0)
+    at_rest = model.response(np.array([0.0]))[0]
+    assert at_rest == pytest.approx([1, 1])
