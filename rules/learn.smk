@@ -62,7 +62,7 @@ rule train_model:
         "<results>/benchmarks/train_model/{model}/{fold}.tsv"
     conda:
         "../envs/learn.yaml"
-    threads: 2
+    threads: LEARN["training"]["threads"]
     resources:
         # A job that was killed for its memory gets more when it is tried again.
         mem_mb=lambda wildcards, attempt: 4000 * attempt,

@@ -10,6 +10,14 @@ from visualmic.config.recordings import Recording
 from visualmic.config.settings import read_config
 from visualmic.config.validation import read_schema
 from visualmic.evaluate.scores import EvaluationSettings
+from visualmic.learn.settings import (
+    FpnSettings,
+    InputSettings,
+    ResNetSettings,
+    SiameseSettings,
+    SplitSettings,
+    TrainingSettings,
+)
 from visualmic.motion.hearing import HearingSettings
 from visualmic.motion.lucas_kanade import LucasKanadeSettings
 from visualmic.motion.pyramid import PyramidSettings
@@ -24,6 +32,12 @@ GROUPS = [
     (("lucas-kanade", "measure"), LucasKanadeSettings),
     (("lucas-kanade", "combine"), HearingSettings),
     (("denoise",), DenoiseSettings),
+    (("learn", "splits"), SplitSettings),
+    (("learn", "frames"), InputSettings),
+    (("learn", "training"), TrainingSettings),
+    (("learn", "siamese"), SiameseSettings),
+    (("learn", "resnet50"), ResNetSettings),
+    (("learn", "fpn"), FpnSettings),
     (("evaluation",), EvaluationSettings),
     (("simulation", "defaults"), SimulationSettings),
 ]
@@ -39,7 +53,7 @@ def group_at(path):
 
 def default_of(field):
     if field.default is not dataclasses.MISSING:
-        return field.default
+        return list(field.default) if isinstance(field.default, tuple) else field.default
     return field.default_factory()
 
 

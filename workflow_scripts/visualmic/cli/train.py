@@ -15,7 +15,7 @@ from visualmic.errors import VisualMicError
 _OPTIONS = {
     "training": (
         *("epochs", "batch_size", "learning_rate", "step_epochs", "step_factor", "patience"),
-        *("seed", "workers", "gpus"),
+        *("seed", "workers", "threads", "gpus"),
     ),
     "network": ("size_px", "hidden", "backbone", "weights"),
     "frames": ("crop", "reference"),
@@ -69,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     number.add_argument("--seed", type=int, metavar="N", help="of everything random")
     number.add_argument("--workers", type=int, metavar="N", help="processes that read frames")
+    number.add_argument("--threads", type=int, metavar="N", help="cores that compute")
     number.add_argument("--gpus", type=int, metavar="N", help="graphics processors, if there are")
     shown = parser.add_argument_group("network and input")
     shown.add_argument("--size-px", type=int, metavar="N", help="side of each of the two pictures")

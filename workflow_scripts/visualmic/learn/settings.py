@@ -141,6 +141,8 @@ class TrainingSettings:
         Of everything random.
     workers : int
         Processes that prepare input where it does not fit in memory.
+    threads : int
+        Cores that compute, where no graphics processor does; it changes the last digits of weights.
     gpus : int
         Most graphics processors to use, where the machine has some; with one or more precision is
         mixed.
@@ -154,6 +156,7 @@ class TrainingSettings:
     patience: int = 0
     seed: int = 0
     workers: int = 0
+    threads: int = 1
     gpus: int = 1
 
     def __post_init__(self) -> None:
@@ -161,6 +164,7 @@ class TrainingSettings:
         _require(self.batch_size >= 2, f"batch size is {self.batch_size}: 2 or more")
         good = math.isfinite(self.learning_rate) and self.learning_rate > 0
         _require(good, f"learning rate is {self.learning_rate:g}: above 0")
+        _require(self.threads >= 1, f"threads is {self.threads}: 1 or more")
         _require(self.step_epochs >= 1, f"step_epochs is {self.step_epochs}: 1 or more")
 
 

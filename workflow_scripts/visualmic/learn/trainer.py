@@ -243,6 +243,16 @@ def _hardware(gpus: int) -> dict[str, Any]:
 
 
 @contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def _quiet_lightning() -> Iterator[None]:
     """Keep the trainer's advice from the user, to whom it says nothing."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
@@ -306,7 +316,7 @@ def fit(
                 check_finite=True,
             ),
         )
-    with _quiet_lightning():
+    with _quiet_lightning(), _threads(settings.threads):
         trainer = pl.Trainer(
             max_epochs=settings.epochs,
             callbacks=callbacks,
