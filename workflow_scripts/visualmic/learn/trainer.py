@@ -60,7 +60,7 @@ class _Module(pl.LightningModule):
         said = torch.cat(self._said, dim=1).double()
         self._said = []
         if self.trainer.world_size > 1:
-            said = _gathered(said)
+            said = torch.cat(_of_all_processes(said.cpu()), dim=1)
         heard, played = said.cpu().numpy()
         self.scores = _scores(played, heard)
         self.log("validation_loss", self.scores["validation_loss"], rank_zero_only=True)
@@ -73,13 +73,20 @@ class _Module(pl.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": schedule}
 
 
-def _gathered(said: torch.Tensor) -> torch.Tensor:
-    """Join the columns of all processes, which may have different numbers of them."""
+def _of_all_processes(mine: Any) -> list[Any]:
+    """Gather something of each of the processes that train together."""
     from torch import distributed
 
     parts: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(parts, said.cpu())
-    return torch.cat(parts, dim=1)
+    distributed.all_gather_object(parts, mine)
+    return parts
+
+
+def _summed(trainer: pl.Trainer, squares: float, count: int) -> tuple[float, int]:
+    if trainer.world_size > 1:
+        parts = _of_all_processes((squares, count))
+        squares, count = sum(part[0] for part in parts), sum(part[1] for part in parts)
+    return squares, count
 
 
 def _scores(played: np.ndarray, heard: np.ndarray) -> dict[str, float]:
@@ -114,11 +121,11 @@ class History(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Give what the checkpoint keeps."""
-        return {"rows": self.rows}
+        return {"rows": self.rows, "device": self.device}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from what a checkpoint kept."""
-        self.rows = list(state_dict["rows"])
+        self.rows, self.device = list(state_dict["rows"]), state_dict["device"]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Begin to show progress."""
@@ -126,6 +133,7 @@ class History(Callback):
         self.device = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         count = int(trainer.num_training_batches) * self.settings.batch_size
         left = (self.settings.epochs - trainer.current_epoch) * count
+        self.quiet = self.quiet or not trainer.is_global_zero
         self._progress = Progress(self.title, left, "frame", quiet=self.quiet).__enter__()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -151,7 +159,7 @@ class History(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Write the epoch's row."""
         assert isinstance(pl_module, _Module)
-        squares, count = float(pl_module.train_squares), pl_module.train_count
+        squares, count = _summed(trainer, float(pl_module.train_squares), pl_module.train_count)
         row = {
             "epoch": float(trainer.current_epoch + 1),
             "train_loss": squares / max(count, 1),
@@ -159,7 +167,7 @@ class History(Callback):
             "train_rmse": (squares / max(count, 1)) ** 0.5,
             **pl_module.scores,
             "learning_rate": self._rate,
-            "frames_per_second": count * trainer.world_size / max(self._spent, 1e-9),
+            "frames_per_second": count / max(self._spent, 1e-9),
             "frames": float(count),
             "seconds": self._spent,
         }
@@ -338,6 +346,9 @@ def fit(
             ckpt_path=last if last.is_file() else None,
             weights_only=True,
         )
+    # Where several processes trained, this one knows only what they have written.
+    written = torch.load(last, map_location="cpu", weights_only=True)
+    history.load_state_dict(written["callbacks"][history.state_key])
     if not any(math.isfinite(row["validation_loss"]) for row in history.rows):
         raise VisualMicError(
             "the loss of no epoch was a number: lower the learning rate, then train again"
