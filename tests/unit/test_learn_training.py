@@ -89,7 +89,7 @@ def test_a_kill_between_writing_and_renaming_a_checkpoint_leaves_the_one_before(
     def save(content, path):
         plain(content, path)
         kept.append(path)
-        if len(kept) == 4:
+        if len(kept) == 6:
             with open(path, "rb+") as half:
                 half.truncate(1000)
             # What a killed process leaves behind.

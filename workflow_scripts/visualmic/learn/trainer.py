@@ -309,11 +309,17 @@ def fit(
         dirpath=folder,
         filename="best-{epoch}",
         monitor="validation_loss",
-        save_last=True,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    callbacks: list[Callback] = [history, keep]
+    # By itself the trainer would write the last state only where it is the best, too.
+    go_on = ModelCheckpoint(
+        dirpath=folder,
+        filename=last.stem,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    callbacks: list[Callback] = [history, keep, go_on]
     if settings.patience:
         callbacks.insert(
             1,
