@@ -27,6 +27,7 @@ References
 """
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,8 +123,8 @@ class Combined:
 
 
 @dataclass
-class _Bands:
-    """Covariances (bands, C, C) of the channels, and what is known of their noise."""
+class Bands:
+    """Covariances (bands, C, C) of the channels, their noise, and its level in each band."""
 
     bins: list[NDArray[np.intp]]
     covariance: Floats
@@ -131,10 +132,10 @@ class _Bands:
     noise: Floats
     level: Floats
 
-    def above(self, lowest_hz: float, frequency_hz: Floats) -> "_Bands":
+    def above(self, lowest_hz: float, frequency_hz: Floats) -> "Bands":
         """Give the bands above a frequency alone; all of them where none is."""
         first = sum(frequency_hz[one[0]] < lowest_hz for one in self.bins) % len(self.bins)
-        return _Bands(
+        return Bands(
             self.bins[first:],
             self.covariance[first:],
             self.samples[first:],
@@ -144,7 +145,10 @@ class _Bands:
 
 
 def combine_channels(
-    motion: MotionSignals, rows: Rows, settings: WienerSettings | None = None
+    motion: MotionSignals,
+    rows: Rows,
+    settings: WienerSettings | None = None,
+    enhance: "Enhancer | None" = None,
 ) -> Combined:
     """Combine whitened motion channels to one sound.
 
@@ -156,6 +160,8 @@ def combine_channels(
     rows : callable
         Gives the channels from one frame to another, cleaned of what is not motion.
     settings : WienerSettings, optional
+    enhance : callable, optional
+        Takes noise from the beam; :func:`wiener_gain` unless another is given.
 
     Returns
     -------
@@ -198,15 +204,15 @@ def combine_channels(
             ]
         )
         filtered = highpass(projected, fps, settings.highpass_hz)
-        beam = _beamform(
+        beam = beamform(
             filtered, frequency, length, bands, lowest_hz if settings.undo_resonances else None
         )
         if beam.modes is not None:
             break
-    spectrum, snr, pattern = _enhance(beam, settings, frequency)
+    spectrum, snr = (enhance or wiener_gain)(beam, settings, frequency)
     stft = ShortTimeFourier(length, 4, "hann")
     unit = float(motion.attributes.get("cramer_rao_px", 1.0))
-    channel = (bands.noise[:, None] * basis) @ pattern
+    channel = (bands.noise[:, None] * basis) @ beam.pattern
     return Combined(
         sound=stft.inverse(spectrum, total) * unit,
         heard=True,
@@ -226,7 +232,7 @@ def _band_covariances(
     length: int,
     settings: WienerSettings,
     fps: float,
-) -> _Bands | None:
+) -> Bands | None:
     stft = ShortTimeFourier(length, 2, "blackman-harris")
     lowest = max(settings.highpass_hz, 4 * fps / length)
     edges = np.geomspace(max(lowest, 50.0), fps / 2, settings.bands + 1)
@@ -257,7 +263,7 @@ def _band_covariances(
     samples = 1.4 * counts * total / length
     overall = np.tensordot(counts / counts.sum(), covariance, 1)
     noise = _unique_variances(overall, float(samples.sum()))
-    return _Bands(bins, covariance, samples, noise, np.ones(len(bins)))
+    return Bands(bins, covariance, samples, noise, np.ones(len(bins)))
 
 
 def _unique_variances(covariance: Floats, samples: float) -> Floats:
@@ -291,7 +297,7 @@ def _edge(channels: int, samples: float) -> float:
     return float(_ABOVE_EDGE * (1 + np.sqrt(channels / samples)) ** 2)
 
 
-def _factor_space(motion: MotionSignals, bands: _Bands, settings: WienerSettings) -> Floats:
+def _factor_space(motion: MotionSignals, bands: Bands, settings: WienerSettings) -> Floats:
     """Find orthonormal filters (C, K) whose outputs hold every factor, and set the noise levels."""
     scale = 1 / np.sqrt(bands.noise)
     whitened = (bands.covariance * np.outer(scale, scale)).astype(np.float32)
@@ -351,8 +357,24 @@ def smooth_fields(motion: MotionSignals) -> Floats:
 
 
 @dataclass
-class _Beam:
-    """The beam at each frequency: spectra (windows, F), its gain to the sound, and SNR."""
+class Beam:
+    """What points at the sound at each frequency.
+
+    Attributes
+    ----------
+    spectra : ndarray, complex64, (windows, F)
+        Of the beam, in unit noise.
+    gain : ndarray, (F,)
+        From the beam, times the root of `level`, to the sound.
+    power, level : ndarray, float64, (F,)
+        Mean power of the beam in its noise, and the power of that noise.
+    pattern : ndarray, float64, (K,)
+        The strongest motion, by factor.
+    bias : float
+        Power that noise alone adds by having been pointed at.
+    modes : ModalModel or None
+        Resonances that `gain` takes out.
+    """
 
     spectra: Spectra
     gain: Spectra
@@ -363,9 +385,9 @@ class _Beam:
     modes: ModalModel | None
 
 
-def _beamform(
-    signals: Floats, frequency: Floats, length: int, bands: _Bands, modes_from_hz: float | None
-) -> _Beam:
+def beamform(
+    signals: Floats, frequency: Floats, length: int, bands: Bands, modes_from_hz: float | None
+) -> Beam:
     """Point at the sound at each frequency, by the object's modes if they show from some on."""
     total, channels = signals.shape
     stft = ShortTimeFourier(length, 4, "hann")
@@ -411,18 +433,21 @@ def _beamform(
         for spectra in stft.pieces(rows, total)
     ]
     beam = np.concatenate(beams) / np.sqrt(level).astype(np.float32)
-    return _Beam(beam.astype(np.complex64), gain, power, level, pattern, bias, modes)
+    return Beam(beam.astype(np.complex64), gain, power, level, pattern, bias, modes)
 
 
-def _enhance(
-    beam: _Beam, settings: WienerSettings, frequency: Floats
-) -> tuple[Spectra, Floats, Floats]:
-    """Apply the Wiener gain: spectra (windows, F), mean SNR (F,), reference pattern (K,)."""
-    from scipy.ndimage import uniform_filter
-
+def long_term_snr(beam: Beam) -> Floats:
+    """Power of the sound over the noise at each frequency, (F,), averaged over the recording."""
     taper = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9
     power = np.convolve(np.pad(beam.power, 2, mode="edge"), taper, "valid")
-    snr = np.maximum(power - 1 - beam.bias, 0)
+    return np.asarray(np.maximum(power - 1 - beam.bias, 0))
+
+
+def wiener_gain(beam: Beam, settings: WienerSettings, frequency: Floats) -> tuple[Spectra, Floats]:
+    """Apply the Wiener gain: spectra of the sound (windows, F), and its mean SNR (F,)."""
+    from scipy.ndimage import uniform_filter
+
+    snr = long_term_snr(beam)
     if settings.suppress_noise:
         local = uniform_filter(np.abs(beam.spectra) ** 2, (5, 3), mode="nearest") - 1
         ratio = np.maximum(0.5 * local + 0.5 * np.minimum(local, 10 * snr), 0)
@@ -431,4 +456,8 @@ def _enhance(
         gain = (snr / (1 + snr))[None]
     shape = beam.gain * np.sqrt(beam.level)
     shape[frequency < settings.highpass_hz / 2] = 0
-    return (gain * beam.spectra * shape).astype(np.complex64), snr, beam.pattern
+    return (gain * beam.spectra * shape).astype(np.complex64), snr
+
+
+# What takes noise from a beam, as :func:`wiener_gain` does.
+Enhancer = Callable[[Beam, WienerSettings, Floats], tuple[Spectra, Floats]]
