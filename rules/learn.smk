@@ -31,7 +31,8 @@ rule split_frames:
         runtime=10,
     params:
         roles={name: RECORDINGS[name].role for name in LEARNT},
-        settings=LEARN["splits"],
+        # Which folds there are changes none of them.
+        settings={name: value for name, value in LEARN["splits"].items() if name != "kinds"},
         code=lambda wildcards: code_of("split_frames"),
     script:
         "../workflow_scripts/split_frames.py"
