@@ -1,13 +1,16 @@
 """Follow every block of a frame against the reference image."""
 
+import itertools
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visualmic.motion.displaced_templates import Templates, quantise
-from visualmic.motion.projection import compare_frames, project_blocks
+from visualmic.motion.frame_comparison import FrameComparison
+from visualmic.motion.projection import project_blocks, project_rows, solve_blocks, whiten_blocks
 from visualmic.motion.reference import Floats, NoiseModel, shifted_with_gradient
 
 # A displacement further than this from its template asks for another one: of the whole frame, and
@@ -17,11 +20,8 @@ _BLOCK_LINEAR_PX = 0.3
 _MAX_STEPS = 6
 # Blocks known to no better than this are not followed one by one.
 _RELIABLE_PX = 0.025
-_BLUR_PX = 2.0
 # A block, or a film, whose motion is known to no better than ten pixels shows none.
 _LEAST_INFORMATION = 0.01
-# A lamp that changes more than this has been switched, and is not divided by.
-_MOST_GAIN = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,6 @@ class Tracked:
     shift: Floats
 
 
-def _apply(matrix: Floats, vector: Floats) -> Floats:
-    """Multiply 2 x 2 matrices (..., 2, 2) with vectors (..., 2), faster than a general product."""
-    product = np.empty(np.broadcast_shapes(matrix.shape[:-1], vector.shape), np.float32)
-    for i in range(2):
-        product[..., i] = matrix[..., i, 0] * vector[..., 0] + matrix[..., i, 1] * vector[..., 1]
-    return product
-
-
 @dataclass(frozen=True)
 class _Layout:
     """What each block of each frame is compared with, and whether it has left the frame.
@@ -67,6 +59,14 @@ class _Layout:
     offset_y: NDArray[np.int32]
     offset_x: NDArray[np.int32]
     lost: NDArray[np.bool_]
+
+    @cached_property
+    def together(self) -> NDArray[np.bool_]:
+        """Frames (B,) whose blocks are all compared with one template at one place."""
+        same = [
+            (one == one[:, :1]).all(axis=1) for one in (self.slots, self.offset_y, self.offset_x)
+        ]
+        return np.asarray(same[0] & same[1] & same[2])
 
 
 class BlockTracker:
@@ -133,7 +133,14 @@ class BlockTracker:
             float(1.0 / np.sqrt(strongest)) if strongest > _LEAST_INFORMATION else float("inf")
         )
         self._reliable = eigenvalues[:, 0] > 1.0 / _RELIABLE_PX**2
-        self._prepare_comparison()
+        self._comparison = FrameComparison(
+            self.reference,
+            self.weight,
+            illumination=illumination,
+            follow=follow,
+            pool=pool,
+            threads=threads,
+        )
         self._position: Floats = np.zeros(2)
         self._still: _Layout | None = None
 
@@ -185,47 +192,11 @@ class BlockTracker:
             cleaned.append(one - self.weight * (offset + gain * contrast))
         return np.stack(cleaned)
 
-    def _prepare_comparison(self) -> None:
-        import cv2
-
-        height, width = self.reference.shape
-        self._row_step = max(1, height // 24)
-        blurred = np.asarray(cv2.GaussianBlur(self.reference, (0, 0), _BLUR_PX), np.float32)
-        coarse = np.stack(shifted_with_gradient(blurred, 0.0, 0.0)[1:]) * self.weight
-        self._coarse = np.ascontiguousarray(coarse, np.float32)
-        self._margin = -1
-        self._limit = max(0, min(height, width) // 4)
-        self._set_margin(0)
-
-    def _set_margin(self, margin: int) -> None:
-        """Leave out a border as wide as the whole pixels that the frames have moved."""
-        if margin == self._margin:
-            return
-        self._margin = margin
-        height, width = self.reference.shape
-        rows = slice(margin, height - margin, self._row_step)
-        columns = slice(margin, width - margin)
-        weight = self.weight[rows, columns].astype(np.float64)
-        image = self.reference[rows, columns].astype(np.float64)
-        coarse = self._coarse[:, rows, columns].astype(np.float64)
-        gradients = [
-            one[rows, columns] for one in shifted_with_gradient(self.reference, 0.0, 0.0)[1:]
-        ]
-        self._level = max(float(weight.sum()), 1e-12)
-        self._mean = float((weight * image).sum()) / self._level
-        centred = image - self._mean
-        self._power = max(float((weight * centred**2).sum()), 1e-6)
-        self._coarse_one = coarse.sum(axis=(1, 2))
-        self._coarse_centred = (coarse * centred).sum(axis=(1, 2))
-        tensor = np.array([[float((c * g).sum()) for g in gradients] for c in coarse])
-        ridge = 1e-4 * abs(float(np.trace(tensor))) + 1e-9
-        self._coarse_inverse = np.linalg.inv(tensor + ridge * np.eye(2))
-
     def track(self, frames: NDArray[np.uint8]) -> Tracked:
         """Measure a batch of frames (B, H, W) that follows the one before."""
         count = len(frames)
         self.tracked += count
-        coarse, gain, offset, residual = self._compare(frames)
+        coarse, gain, offset, residual = self._comparison.compare(frames, self._position)
         position = np.tile(self._position, (count, 1))
         if self._follow:
             far = np.abs(coarse - position).max(axis=1) > _LINEAR_PX
@@ -233,75 +204,14 @@ class BlockTracker:
         displacement, shift = self._fit(frames, position, gain, offset)
         if self._follow:
             self._position = quantise(np.median(shift, axis=0))[2]
-        signals = _apply(self.whitener, displacement)
+        signals = np.empty((count, 2 * self.blocks), np.float32)
+        whiten_blocks(displacement, self.whitener, signals)
         return Tracked(
-            signals.reshape(count, -1),
+            signals,
             gain,
             residual,
             shift.astype(np.float32),
         )
-
-    def _compare(self, frames: NDArray[np.uint8]) -> tuple[Floats, Floats, Floats, Floats]:
-        """Coarse displacement (B, 2), gain, offset and residual (B,) of whole frames."""
-        count = len(frames)
-        whole = np.tile(np.rint(self._position).astype(np.int32), (count, 1))
-        wanted = np.arange(count, dtype=np.int32)
-        sums = np.zeros((count, 5))
-        coarse = np.zeros((count, 2))
-        gain = np.zeros(count)
-        offset = np.zeros(count)
-        for _ in range(_MAX_STEPS):
-            whole = np.clip(whole, -self._limit, self._limit)
-            needed = int(np.abs(whole).max(initial=0))
-            if needed > self._margin:
-                # Sums over another border cannot be mixed with the ones there are.
-                self._set_margin(min(self._limit, needed + 2))
-                wanted = np.arange(count, dtype=np.int32)
-            self._compare_wanted(frames, wanted, whole, sums)
-            if self.illumination:
-                offset = sums[:, 0] / self._level
-                gain = (sums[:, 1] - self._mean * sums[:, 0]) / self._power
-                gain = np.clip(gain, -_MOST_GAIN, _MOST_GAIN)
-            left = (
-                sums[:, 3:]
-                - gain[:, None] * self._coarse_centred
-                - offset[:, None] * self._coarse_one
-            )
-            coarse = whole - left @ self._coarse_inverse.T / (1.0 + gain[:, None])
-            target = np.rint(coarse)
-            wanted = np.flatnonzero(np.abs(coarse - whole).max(axis=1) > 0.75).astype(np.int32)
-            if not self._follow or not len(wanted):
-                break
-            whole[wanted] = target[wanted].astype(np.int32)
-        energy = sums[:, 2] - self._level * offset**2 - self._power * gain**2
-        samples = max(np.count_nonzero(self.weight[self._margin :: self._row_step]), 1)
-        residual = (np.maximum(energy, 0.0) / samples).astype(np.float32)
-        return coarse, gain.astype(np.float32), offset.astype(np.float32), residual
-
-    def _compare_wanted(
-        self,
-        frames: NDArray[np.uint8],
-        wanted: NDArray[np.int32],
-        whole: NDArray[np.int32],
-        sums: Floats,
-    ) -> None:
-        x, y = np.ascontiguousarray(whole[:, 0]), np.ascontiguousarray(whole[:, 1])
-
-        def run(part: NDArray[np.int32]) -> None:
-            compare_frames(
-                frames,
-                part,
-                self.reference,
-                self.weight,
-                self._coarse,
-                y,
-                x,
-                self._margin,
-                self._row_step,
-                sums,
-            )
-
-        list(self._pool.map(run, np.array_split(wanted, self._threads)))
 
     def _fit(
         self,
@@ -320,11 +230,10 @@ class BlockTracker:
             layout = self._layout(at)
             at = layout.at
             self._project(frames, layout, wanted, sums)
-            left = self._residual(layout.slots, sums, gain, offset)
-            displacement = at + _apply(self._templates.pick("inverse", layout.slots), left)
-            tensor = self._templates.pick("tensor", layout.slots)
-            shift = self._frame_shift(tensor, displacement, layout.lost)
+            displacement, shift, reach = self._solve(layout, sums, gain, offset)
             if not self._follow or step == _MAX_STEPS - 1:
+                break
+            if self._is_near(layout, shift, reach):
                 break
             # The whole frame first; then each block that goes its own way and can be trusted.
             target, wanted = self._next(at, displacement, shift, single)
@@ -334,7 +243,7 @@ class BlockTracker:
             if not wanted.any():
                 break
             self.retracked += int(np.count_nonzero(wanted.any(axis=1)))
-            at[wanted] = np.clip(target[wanted], -self._limit, self._limit)
+            at[wanted] = np.clip(target[wanted], -self._comparison.limit, self._comparison.limit)
         if layout.lost.any():
             whole = np.repeat(shift[:, None, :], self.blocks, axis=1)
             displacement[layout.lost] = whole[layout.lost]
@@ -374,18 +283,49 @@ class BlockTracker:
             self._still = layout
         return layout
 
+    def _solve(
+        self, layout: "_Layout", sums: Floats, gain: Floats, offset: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Displacement of blocks (B, blocks, 2) and frames (B, 2), and how far blocks reach (B,).
+
+        A frame's displacement is the one that its blocks agree on best.
+        """
+        displacement = np.empty_like(sums)
+        frame = np.empty((len(sums), 6))
+        templates = self._templates
+        # Gain is about the mean level of the comparison, the templates' about their own.
+        level = offset + gain * (self.mean_level - self._comparison.mean)
+        uniform = self.illumination and not self.local_illumination
+        solve_blocks(
+            sums,
+            layout.at.astype(np.float32),
+            layout.slots,
+            layout.lost,
+            self._reliable,
+            templates.inverse,
+            templates.tensor,
+            templates.with_image,
+            templates.with_centred,
+            templates.with_one,
+            gain,
+            gain * uniform,
+            (level * uniform).astype(np.float32),
+            displacement,
+            frame,
+        )
+        xx, xy, yy, pull_x, pull_y, reach = frame.T
+        ridge = 1e-6 * (xx + yy) + 1e-9
+        xx, yy = xx + ridge, yy + ridge
+        determinant = xx * yy - xy**2
+        shift = np.column_stack([yy * pull_x - xy * pull_y, xx * pull_y - xy * pull_x])
+        return displacement, shift / determinant[:, None], reach
+
     @staticmethod
-    def _frame_shift(tensor: Floats, displacement: Floats, lost: NDArray[np.bool_]) -> Floats:
-        """Displacement of the frame (B, 2) that its blocks agree on best."""
-        if lost.any():
-            tensor = tensor * ~lost[..., None, None]
-        information = tensor.sum(axis=1, dtype=np.float64)
-        pull = _apply(tensor, displacement).sum(axis=1, dtype=np.float64)
-        ridge = 1e-6 * np.trace(information, axis1=1, axis2=2) + 1e-9
-        information = information + ridge[:, None, None] * np.eye(2)
-        return np.linalg.solve(np.broadcast_to(information, (len(pull), 2, 2)), pull[..., None])[
-            ..., 0
-        ]
+    def _is_near(layout: "_Layout", shift: Floats, reach: Floats) -> bool:
+        """Whether all blocks of all frames are within the linear range of their templates."""
+        if reach.max(initial=0.0) > _BLOCK_LINEAR_PX or not layout.together.all():
+            return False
+        return bool(np.abs(shift - layout.at[:, 0]).max(initial=0.0) <= _LINEAR_PX)
 
     def _project(
         self,
@@ -394,7 +334,14 @@ class BlockTracker:
         wanted: NDArray[np.bool_],
         sums: Floats,
     ) -> None:
-        edges = np.linspace(0, self.blocks, self._threads + 1).astype(int)
+        """Sum frame times gradient over the blocks that are `wanted` (B, blocks), into `sums`."""
+        together = layout.together & wanted.all(axis=1)
+        whole = np.flatnonzero(together).astype(np.int32)
+        if len(whole):
+            self._project_whole(frames, layout, whole, sums)
+        if len(whole) == len(frames):
+            return
+        apart = wanted & ~together[:, None]
 
         def run(part: tuple[int, int]) -> None:
             project_blocks(
@@ -403,7 +350,7 @@ class BlockTracker:
                 layout.slots,
                 layout.offset_y,
                 layout.offset_x,
-                wanted,
+                apart,
                 self.block_y,
                 self.block_x,
                 self.height,
@@ -413,33 +360,51 @@ class BlockTracker:
                 sums,
             )
 
-        list(self._pool.map(run, zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)))
+        list(self._pool.map(run, self._parts(self.blocks)))
 
-    def _residual(
-        self,
-        slots: NDArray[np.int32],
-        sums: Floats,
-        gain: Floats,
-        offset: Floats,
-    ) -> Floats:
-        """Gradient times (template minus frame), light removed: (B, blocks, 2)."""
-        templates = self._templates
-        left = templates.pick("with_image", slots) - sums
-        if self.illumination and not self.local_illumination:
-            # Gain is about the mean level of the comparison, the templates' about their own.
-            level = offset + gain * (self.mean_level - self._mean)
-            left += gain[:, None, None] * templates.pick("with_centred", slots)
-            left += level[:, None, None] * templates.pick("with_one", slots)
-        return left / (1.0 + gain[:, None, None])
+    def _project_whole(
+        self, frames: NDArray[np.uint8], layout: "_Layout", whole: NDArray[np.int32], sums: Floats
+    ) -> None:
+        """Do the same for frames of which all blocks moved alike."""
+        rows, columns = self._grid
+        slots, offset_y, offset_x = (
+            np.ascontiguousarray(one[:, 0])
+            for one in (layout.slots, layout.offset_y, layout.offset_x)
+        )
+
+        def run(part: tuple[int, int]) -> None:
+            project_rows(
+                frames,
+                whole,
+                self._templates.maps,
+                slots,
+                offset_y,
+                offset_x,
+                int(self.block_y[0]),
+                int(self.block_x[0]),
+                self.height,
+                self.width,
+                columns,
+                part[0],
+                part[1],
+                sums,
+            )
+
+        list(self._pool.map(run, self._parts(rows)))
+
+    def _parts(self, count: int) -> list[tuple[int, int]]:
+        """Part a range among the threads."""
+        edges = np.linspace(0, count, self._threads + 1).astype(int).tolist()
+        return [(a, b) for a, b in itertools.pairwise(edges) if a < b]
 
     def pixel_residuals(self, frames: NDArray[np.uint8]) -> Floats:
         """Take light and motion from frames (B, H, W) near the reference; give what is left."""
-        _, gain, offset, _ = self._compare(frames)
+        _, gain, offset, _ = self._comparison.compare(frames, self._position)
         displacement, _ = self._fit(frames, np.zeros((len(frames), 2)), gain, offset)
         _, gradient_x, gradient_y = shifted_with_gradient(self.reference, 0.0, 0.0)
         left = np.empty(frames.shape, np.float32)
         for t, frame in enumerate(frames):
-            model = self.reference + gain[t] * (self.reference - self._mean) + offset[t]
+            model = self.reference + gain[t] * (self.reference - self._comparison.mean) + offset[t]
             model -= self.spread(displacement[t, :, 0]) * gradient_x
             model -= self.spread(displacement[t, :, 1]) * gradient_y
             left[t] = frame - model
