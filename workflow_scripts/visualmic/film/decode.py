@@ -7,8 +7,11 @@ BT.601, :math:`Y = 0.299 R + 0.587 G + 0.114 B`. Rotation is honoured, then the 
 
 import os
 import re
+import subprocess
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
+from queue import SimpleQueue
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +20,10 @@ from visualmic.errors import VisualMicError, VisualMicWarning
 from visualmic.film import ffmpeg as runner
 from visualmic.film.probe import FilmInfo, probe_film
 
-BATCH_BYTES = 8 << 20
-"""Wished size of a batch of frames: small enough for the cache of a large processor."""
+BATCH_BYTES = 4 << 20
+"""Wished size of a batch of frames: small enough for the cache of a processor."""
+
+_BUFFERS = 3
 
 _PLANAR = re.compile(r"yuv(?:a|j)?4\d\dp(\d*)(le|be)?$")
 _GRAY = re.compile(r"gray(\d*)(le|be)?$")
@@ -104,24 +109,24 @@ class FilmFrames:
         if batch_frames is None:
             batch_frames = max(1, BATCH_BYTES // size)
         batch_frames = max(1, min(batch_frames, self.info.frames))
-        raw = np.empty((batch_frames, self.height, self.width), "<u2" if bits > 8 else np.uint8)
-        luma = np.empty(raw.shape, np.uint8) if bits > 8 else raw
-        frame_bytes = size * raw.itemsize
-        buffer = raw.reshape(-1).view(np.uint8).data
+        shape = (batch_frames, self.height, self.width)
+        raw = [np.empty(shape, "<u2" if bits > 8 else np.uint8) for _ in range(_BUFFERS)]
+        luma = np.empty(shape, np.uint8) if bits > 8 else None
+        frame_bytes = size * raw[0].itemsize
         done = 0
         with runner.piped(self._command(filters)) as (process, errors):
             assert process.stdout is not None
-            descriptor = process.stdout.fileno()
-            while True:
-                filled = _fill(descriptor, buffer)
-                frames = filled // frame_bytes
-                done += frames
-                if frames:
-                    if bits > 8:
-                        _round_to_8_bits(raw[:frames], luma[:frames], bits)
-                    yield luma[:frames]
-                if filled < len(buffer):
-                    break
+            with _ReadAhead(process, [one.reshape(-1).view(np.uint8).data for one in raw]) as pipe:
+                for which, filled in pipe:
+                    frames = filled // frame_bytes
+                    done += frames
+                    if not frames:
+                        break
+                    if luma is None:
+                        yield raw[which][:frames]
+                    else:
+                        _round_to_8_bits(raw[which][:frames], luma[:frames], bits)
+                        yield luma[:frames]
             status = process.wait()
             said = runner.complaints(runner.read_log(errors))
             # Stamps rounded to equal ticks offend the muxer, which writes every frame all the same.
@@ -198,6 +203,60 @@ def _checked_crop(info: FilmInfo, crop: Sequence[int] | None) -> tuple[int, int,
             f" {info.width}x{info.height} pixels; give x,y,width,height inside it"
         )
     return x, y, width, height
+
+
+class _ReadAhead:
+    """Read a program's output into buffers in turn while earlier ones are worked on.
+
+    Without it, a decoder would stand still whenever its pipe, of a few frames, is full. Iterating
+    gives the number of a buffer and the bytes in it, the last one less than full; the buffer is
+    filled again once the next is asked for.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", buffers: list[memoryview]) -> None:
+        assert process.stdout is not None
+        self._process = process
+        self._descriptor = process.stdout.fileno()
+        self._buffers = buffers
+        self._free: SimpleQueue[int | None] = SimpleQueue()
+        self._full: SimpleQueue[tuple[int, int] | OSError] = SimpleQueue()
+        self._ended = False
+        self._thread = threading.Thread(target=self._read, daemon=True)
+
+    def __enter__(self) -> "_ReadAhead":
+        for which in range(len(self._buffers)):
+            self._free.put(which)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._free.put(None)
+        if not self._ended:
+            # The read may wait for more, and ends with the program only.
+            self._process.kill()
+        self._thread.join()
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        while True:
+            got = self._full.get()
+            if isinstance(got, OSError):
+                raise got
+            which, filled = got
+            self._ended = filled < len(self._buffers[which])
+            yield which, filled
+            if self._ended:
+                return
+            self._free.put(which)
+
+    def _read(self) -> None:
+        try:
+            while (which := self._free.get()) is not None:
+                filled = _fill(self._descriptor, self._buffers[which])
+                self._full.put((which, filled))
+                if filled < len(self._buffers[which]):
+                    return
+        except OSError as error:
+            self._full.put(error)
 
 
 def _fill(descriptor: int, buffer: memoryview) -> int:
