@@ -88,6 +88,13 @@ class WienerSettings:
         if self.bands < 1 or self.factors < 1:
             raise VisualMicError("bands and factors must each be at least 1")
 
+    def window(self, fps: float, total: int) -> int:
+        """Give the samples in a window for a film of `total` frames, a power of two."""
+        length = max(8, 2 ** round(np.log2(self.window_s * fps)))
+        while length > 8 and length > total // 4:
+            length //= 2
+        return int(length)
+
 
 @dataclass
 class Combined:
@@ -170,9 +177,7 @@ def combine_channels(
     settings = settings or WienerSettings()
     total, channels = motion.signals.shape
     fps = motion.capture_fps
-    length = max(8, 2 ** round(np.log2(settings.window_s * fps)))
-    while length > 8 and length > total // 4:
-        length //= 2
+    length = settings.window(fps, total)
     frequency = np.fft.rfftfreq(length, 1 / fps)
     nothing = Combined(
         np.zeros(total),
@@ -445,18 +450,22 @@ def long_term_snr(beam: Beam) -> Floats:
 
 def wiener_gain(beam: Beam, settings: WienerSettings, frequency: Floats) -> tuple[Spectra, Floats]:
     """Apply the Wiener gain: spectra of the sound (windows, F), and its mean SNR (F,)."""
-    from scipy.ndimage import uniform_filter
-
-    snr = long_term_snr(beam)
-    if settings.suppress_noise:
-        local = uniform_filter(np.abs(beam.spectra) ** 2, (5, 3), mode="nearest") - 1
-        ratio = np.maximum(0.5 * local + 0.5 * np.minimum(local, 10 * snr), 0)
-        gain = np.maximum(ratio / (1 + ratio), 0.1) * (snr > 0)
-    else:
-        gain = (snr / (1 + snr))[None]
+    gain, snr = local_gain(beam, settings.suppress_noise)
     shape = beam.gain * np.sqrt(beam.level)
     shape[frequency < settings.highpass_hz / 2] = 0
     return (gain * beam.spectra * shape).astype(np.complex64), snr
+
+
+def local_gain(beam: Beam, follow: bool = True) -> tuple[Floats, Floats]:
+    """Give the Wiener gain (windows, F), which may follow the sound in time, and the SNR (F,)."""
+    from scipy.ndimage import uniform_filter
+
+    snr = long_term_snr(beam)
+    if not follow:
+        return np.broadcast_to(snr / (1 + snr), beam.spectra.shape), snr
+    local = uniform_filter(np.abs(beam.spectra) ** 2, (5, 3), mode="nearest") - 1
+    ratio = np.maximum(0.5 * local + 0.5 * np.minimum(local, 10 * snr), 0)
+    return np.maximum(ratio / (1 + ratio), 0.1) * (snr > 0), snr
 
 
 # What takes noise from a beam, as :func:`wiener_gain` does.
