@@ -10,9 +10,10 @@ alone would show (the Marchenko-Pastur edge). At each frequency what remains is 
 noise, :math:`R(f) = (\lambda - 1) u u^H + I`, and the least-squares estimate of the sound, as a
 reference combination `g` of the channels hears it, is
 
-.. math:: \hat s(f, t) = \frac{\xi(f, t)}{1 + \xi(f, t)}\,(g^\top u)\,u^H y(f, t),
+.. math:: \hat s(f, t) = \left(\frac{\xi(f, t)}{1 + \xi(f, t)}\right)^{2} (g^\top u)\,u^H y(f, t),
 
-with the local signal-to-noise ratio :math:`\xi` of the beam :math:`u^H y`. Where the way in which
+with the local signal-to-noise ratio :math:`\xi` of the beam :math:`u^H y`, and an exponent that
+makes up for how uncertain it is [4]_. Where the way in which
 `u` turns with frequency gives away the object's resonances (:mod:`visualmic.motion.modal`), `u` is
 the direction of their joint response `v`, and the sound is freed of it: :math:`1 / |v|` takes the
 place of :math:`g^\top u`.
@@ -24,6 +25,8 @@ References
 .. [2] K. G. Joreskog, "Image factor analysis", Psychometrika 34(1), 1969.
 .. [3] V. A. Marchenko and L. A. Pastur, "Distribution of eigenvalues for some sets of random
    matrices", Mathematics of the USSR-Sbornik 1(4), 1967.
+.. [4] J. S. Lim and A. V. Oppenheim, "Enhancement and bandwidth compression of noisy speech",
+   Proceedings of the IEEE 67(12), 1979.
 """
 
 import itertools
@@ -465,7 +468,9 @@ def local_gain(beam: Beam, follow: bool = True) -> tuple[Floats, Floats]:
         return np.broadcast_to(snr / (1 + snr), beam.spectra.shape), snr
     local = uniform_filter(np.abs(beam.spectra) ** 2, (5, 3), mode="nearest") - 1
     ratio = np.maximum(0.5 * local + 0.5 * np.minimum(local, 10 * snr), 0)
-    return np.maximum(ratio / (1 + ratio), 0.1) * (snr > 0), snr
+    # The ratio of few cells is uncertain, and cut at zero it is too large where there is nothing:
+    # the exponent, as in parametric Wiener filters, makes up for it.
+    return (ratio / (1 + ratio)) ** 2 * (snr > 0), snr
 
 
 # What takes noise from a beam, as :func:`wiener_gain` does.
