@@ -20,7 +20,7 @@ from visualmic.motion.reference import Floats, shifted_with_gradient
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.spectra import Rows, Spectra
 
-_CHUNK = 8192
+_CHUNK = 4096
 # A lamp's line stands this far above its neighbours in the brightness, in amplitude.
 _FLICKER_FOUND = 12.0
 # Part of a line in the brightness that motion must leave unexplained for it to be a lamp's.
@@ -171,7 +171,7 @@ def find_codec_lines(motion: MotionSignals, rows: Rows) -> CodecLines | None:
         ]
     )
     phase = since % period
-    amplitude = _line_amplitudes(rows, total, channels, np.outer(phase / period, wanted))
+    amplitude = _line_amplitudes(rows, total, channels, phase / period, wanted)
     from visualmic.motion.wiener import smooth_fields
 
     smooth = smooth_fields(motion)[:, : channels // 3]
@@ -244,19 +244,22 @@ def _mix(channels: int) -> Floats:
     return (signs / np.sqrt(_PROJECTIONS)).astype(np.float32)
 
 
-def _line_amplitudes(rows: Rows, total: int, channels: int, turns: Floats) -> Spectra:
-    """Complex amplitudes (lines, C) of the channels at lines whose `turns` (T, lines) are given."""
+def _line_amplitudes(
+    rows: Rows, total: int, channels: int, time: Floats, lines: Floats | NDArray[np.intp]
+) -> Spectra:
+    """Complex amplitudes (lines, C) of the channels, at lines that turn `time * line` times."""
     # The taper keeps slow motion, a thousand times stronger, out of the lines.
     taper = np.blackman(total + 2)[1:-1]
     taper /= taper.sum()
-    found: Spectra = np.zeros((turns.shape[1], channels), np.complex128)
+    count = len(lines)
+    found: Spectra = np.zeros((count, channels), np.complex128)
     for start in range(0, total, _CHUNK):
         part = slice(start, min(start + _CHUNK, total))
         # In single precision and real arithmetic, a tenth of the time.
-        angle = 2 * np.pi * (turns[part] % 1.0)
+        angle = 2 * np.pi * (np.outer(time[part], lines) % 1.0)
         wave = taper[part, None] * np.hstack([np.cos(angle), -np.sin(angle)])
         both = wave.astype(np.float32).T @ rows(part.start, part.stop)
-        found += both[: turns.shape[1]] + 1j * both[turns.shape[1] :]
+        found += both[:count] + 1j * both[count:]
     return found
 
 
@@ -338,13 +341,13 @@ def _is_of_codec(spectrum: Floats, peak: int, spacing: float) -> bool:
 def _unexplained_by_motion(motion: MotionSignals, gain: Floats, lines_hz: list[float]) -> Flicker:
     """Keep the lines in the brightness that motion within the frame does not cause."""
     total, channels = motion.signals.shape
-    turns = np.outer(np.arange(total) / motion.capture_fps, lines_hz)
 
     def rows(start: int, stop: int) -> Floats:
-        part = np.asarray(motion.signals[start:stop], np.float64)
-        return np.column_stack([part, gain[start:stop]])
+        part = np.asarray(motion.signals[start:stop], np.float32)
+        return np.column_stack([part, gain[start:stop].astype(np.float32)])
 
-    amplitude = _line_amplitudes(rows, total, channels + 1, turns)
+    time_s = np.arange(total) / motion.capture_fps
+    amplitude = _line_amplitudes(rows, total, channels + 1, time_s, np.asarray(lines_hz))
     expected = amplitude[:, :-1] @ brightness_of_motion(motion)
     seen = amplitude[:, -1]
     lamp = np.abs(seen - expected) > _UNEXPLAINED * np.abs(seen)
@@ -363,8 +366,10 @@ def _lines_in_channels(motion: MotionSignals, rows: Rows, lines_hz: list[float])
     step = motion.capture_fps / total
     beside = step * np.concatenate([np.arange(-9, -3), [0], np.arange(4, 10)])
     frequency = np.abs(np.add.outer(np.asarray(lines_hz), beside)).ravel()
-    turns = np.outer(np.arange(total) / motion.capture_fps, frequency)
-    amplitude = _line_amplitudes(lambda a, b: rows(a, b) @ mix, total, mix.shape[1], turns)
+    time_s = np.arange(total) / motion.capture_fps
+    amplitude = _line_amplitudes(
+        lambda a, b: rows(a, b) @ mix, total, mix.shape[1], time_s, frequency
+    )
     power = (np.abs(amplitude) ** 2).sum(axis=1).reshape(len(lines_hz), -1)
     middle = len(beside) // 2
     usual = np.median(np.delete(power, middle, axis=1), axis=1)

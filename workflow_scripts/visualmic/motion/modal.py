@@ -61,6 +61,7 @@ _LEAST_SHARE = 0.006
 _CLEARLY = 4.0
 _MOST_UNEXPLAINED = 0.04
 _FLAT = np.log(1e6)
+_FIRST_STEPS = 5
 
 
 @dataclass(frozen=True)
@@ -229,9 +230,12 @@ class _Fit:
     def _climb(
         self, starts: Sequence[tuple[Floats, Floats]], known: Sequence[_Modes] = ()
     ) -> list[_Modes]:
-        """Climb a little from all starts, then further from the two best; those known compete."""
+        """Climb a little from all starts, then further from ever fewer; those known compete."""
         tried = [_Modes(f, z, self._shapes(f, z)) for f, z in starts]
-        rough = [*known, *(self._maximum(self._coarse, one, 20) for one in tried)]
+        rough = [self._maximum(self._coarse, one, _FIRST_STEPS) for one in tried]
+        rough.sort(key=self._coarse.likelihood, reverse=True)
+        rough = [self._maximum(self._coarse, one, 20) for one in rough[: max(4, len(rough) // 4)]]
+        rough += known
         rough.sort(key=self._coarse.likelihood, reverse=True)
         fine = [self._maximum(self._coarse, one, 80) for one in rough[:2]]
         return sorted(fine, key=self._coarse.likelihood, reverse=True)

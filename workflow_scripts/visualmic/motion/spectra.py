@@ -34,6 +34,26 @@ def highpass(signals: Floats, fps: float, cutoff_hz: float) -> Floats:
     return out
 
 
+def neighbours_mean(values: Floats, size: tuple[int, int]) -> Floats:
+    """Mean of each cell (N, M) and its neighbours, in boxes of odd `size`; edges are repeated.
+
+    Examples
+    --------
+    >>> neighbours_mean(np.array([[0.0, 3.0, 6.0]]), (1, 3))
+    array([[1., 3., 5.]])
+    """
+    # As scipy.ndimage does, whose import alone takes longer than this.
+    for axis, width in enumerate(size):
+        reach = width // 2
+        wide = np.pad(values, [(reach * (i == axis),) * 2 for i in range(2)], mode="edge")
+        count = values.shape[axis]
+        values = sum(
+            (np.take(wide, range(i, i + count), axis) for i in range(1, width)),
+            start=np.take(wide, range(count), axis),
+        ) / np.asarray(width, values.dtype)
+    return values
+
+
 class ShortTimeFourier:
     """Windowed spectra that overlap, and the way back.
 
@@ -62,7 +82,7 @@ class ShortTimeFourier:
         return -(-(total + self.length - self.hop) // self.hop)
 
     def pieces(
-        self, rows: Rows, total: int, at_once: int = 64, whole: bool = False
+        self, rows: Rows, total: int, at_once: int = 24, whole: bool = False
     ) -> Iterator[Spectra]:
         """Yield spectra (windows, F, C), scaled so that white noise keeps its variance.
 

@@ -40,7 +40,7 @@ from visualmic.errors import VisualMicError
 from visualmic.motion.modal import ModalModel, identify_modes
 from visualmic.motion.reference import Floats
 from visualmic.motion.signals import MotionSignals
-from visualmic.motion.spectra import Rows, ShortTimeFourier, Spectra, highpass
+from visualmic.motion.spectra import Rows, ShortTimeFourier, Spectra, highpass, neighbours_mean
 from visualmic.motion.sway import LEAST_SWAY_PX, sway_rms_px
 
 _SMOOTH_FIELDS = 40
@@ -207,8 +207,8 @@ def combine_channels(
     for lowest_hz, basis in bases:
         projected = np.concatenate(
             [
-                rows(start, min(start + 16384, total)) @ basis.astype(np.float32)
-                for start in range(0, total, 16384)
+                rows(start, min(start + 4096, total)) @ basis.astype(np.float32)
+                for start in range(0, total, 4096)
             ]
         )
         filtered = highpass(projected, fps, settings.highpass_hz)
@@ -461,12 +461,10 @@ def wiener_gain(beam: Beam, settings: WienerSettings, frequency: Floats) -> tupl
 
 def local_gain(beam: Beam, follow: bool = True) -> tuple[Floats, Floats]:
     """Give the Wiener gain (windows, F), which may follow the sound in time, and the SNR (F,)."""
-    from scipy.ndimage import uniform_filter
-
     snr = long_term_snr(beam)
     if not follow:
         return np.broadcast_to(snr / (1 + snr), beam.spectra.shape), snr
-    local = uniform_filter(np.abs(beam.spectra) ** 2, (5, 3), mode="nearest") - 1
+    local = neighbours_mean(np.abs(beam.spectra) ** 2, (5, 3)) - 1
     ratio = np.maximum(0.5 * local + 0.5 * np.minimum(local, 10 * snr), 0)
     # The ratio of few cells is uncertain, and cut at zero it is too large where there is nothing:
     # the exponent, as in parametric Wiener filters, makes up for it.
