@@ -24,6 +24,9 @@ BATCH_BYTES = 4 << 20
 """Wished size of a batch of frames: small enough for the cache of a processor."""
 
 _BUFFERS = 3
+# Frames that take less than this in the film, and cores, for which one thread decodes best.
+_LIGHT_FRAME_BYTES = 500
+_FEW_CORES = 4
 
 _PLANAR = re.compile(r"yuv(?:a|j)?4\d\dp(\d*)(le|be)?$")
 _GRAY = re.compile(r"gray(\d*)(le|be)?$")
@@ -153,7 +156,10 @@ class FilmFrames:
             )
 
     def _command(self, filters: list[str]) -> list[str]:
-        options = {} if self._threads is None else {"threads": self._threads}
+        threads = self._threads
+        if threads is None and self._is_light():
+            threads = 1
+        options = {} if threads is None else {"threads": threads}
         stream = runner.film_input(self.name, **options).output(
             "pipe:",
             format="rawvideo",
@@ -162,6 +168,11 @@ class FilmFrames:
             **runner.keep_every_frame(),
         )
         return runner.command(stream, log_level="level+error")
+
+    def _is_light(self) -> bool:
+        """Whether handing a frame to another core costs as much as decoding it."""
+        size = os.path.getsize(self.name) / max(self.info.frames, 1)
+        return size < _LIGHT_FRAME_BYTES and (os.cpu_count() or 1) <= _FEW_CORES
 
     def _filters(self) -> tuple[list[str], int]:
         """Choose filters that end in one plane of luma; also return its bits a sample."""
