@@ -5,6 +5,7 @@ sample a frame, at the capture rate.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -95,6 +96,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Recover one sound and write it."""
+    # Threads of its own make the most of the cores; the linear algebra's would wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from visualmic.motion.methods import default_threads, method_named, recover
     from visualmic.progress import Progress
 
