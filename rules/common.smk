@@ -42,17 +42,22 @@ if workflow.is_main_process and METHODS != SETTINGS["methods"]:
 # Methods that are trained, and those that are not.
 MODELS = [name for name in METHODS if name in LEARNABLE]
 CLASSICAL = [name for name in METHODS if name not in LEARNABLE]
-# Rules that serve several methods use one of these modules for each, and not the others.
+# Rules that serve several methods use these modules for each, and not those of the others.
 METHOD_MODULES = {
-    ("measure_motion", "pyramid"): "visualmic.motion.pyramid",
-    ("recover_sound", "pyramid"): "visualmic.motion.pyramid",
-    ("measure_motion", "lucas-kanade"): "visualmic.motion.lucas_kanade",
-    ("recover_sound", "lucas-kanade"): "visualmic.motion.hearing",
+    ("measure_motion", "pyramid"): {"visualmic.motion.pyramid"},
+    ("recover_sound", "pyramid"): {"visualmic.motion.pyramid"},
+    ("measure_motion", "lucas-kanade"): {"visualmic.motion.lucas_kanade"},
+    ("recover_sound", "lucas-kanade"): {"visualmic.motion.hearing"},
+    ("recover_sound", "hybrid"): {"visualmic.motion.hearing", "visualmic.hybrid.enhance"},
 }
 # What rules use besides Python modules.
-RULE_DATA = {"make_report": ("report/**/*.html", "report/**/*.css", "report/**/*.js")}
-MEASURED = sorted({method for _, method in METHOD_MODULES})
-BASES = [name for name in MEASURED if {name, f"{name}-denoised"} & set(METHODS)]
+RULE_DATA = {
+    "make_report": ("report/**/*.html", "report/**/*.css", "report/**/*.js"),
+    ("recover_sound", "hybrid"): ("hybrid/weights/*.onnx",),
+}
+MEASURED = sorted(method for rule, method in METHOD_MODULES if rule == "measure_motion")
+RECOVERED = sorted(method for rule, method in METHOD_MODULES if rule == "recover_sound")
+BASES = [name for name in RECOVERED if {name, f"{name}-denoised"} & set(METHODS)]
 # How to make one file again, as the report tells it.
 CONFIGFILES = [os.path.relpath(path) for path in workflow.overwrite_configfiles]
 REMAKE = " ".join(
@@ -99,12 +104,17 @@ def played_sound_file(recording):
 
 def code_of(rule, method=None):
     """Digest the code that a rule uses, and that of one method where the rule serves several."""
-    others = set(METHOD_MODULES.values()) - {METHOD_MODULES[rule, method]} if method else set()
+    others = set().union(*METHOD_MODULES.values()) - METHOD_MODULES[rule, method] if method else ()
     return code_digest(
         Path(workflow.basedir, "workflow_scripts", f"{rule}.py"),
         without=frozenset(others),
-        data=RULE_DATA.get(rule, ()),
+        data=RULE_DATA.get((rule, method) if method else rule, ()),
     )
+
+
+def motion_of(method):
+    """Name the method whose motion signals a method combines."""
+    return "lucas-kanade" if method == "hybrid" else method
 
 
 def learnt_in(fold):
@@ -150,6 +160,6 @@ pathvars:
 
 wildcard_constraints:
     recording=one_of(RECORDINGS),
-    method=one_of([*MEASURED, *(f"{method}-denoised" for method in MEASURED), *LEARNABLE]),
+    method=one_of([*RECOVERED, *(f"{method}-denoised" for method in RECOVERED), *LEARNABLE]),
     model=one_of(LEARNABLE),
     fold=r"later|fold-\d+|without-[^/]+",

@@ -11,7 +11,9 @@ know nothing of how a sound was made.
 
 rule recover_sound:
     input:
-        motion="<results>/motion/{method}/{recording}.h5",
+        motion=lambda wildcards: (
+            f"<results>/motion/{motion_of(wildcards.method)}/{wildcards.recording}.h5"
+        ),
         # For the times of the frames, where they are uneven.
         frames="<results>/frames/{recording}.h5",
     output:
@@ -22,7 +24,7 @@ rule recover_sound:
     benchmark:
         "<results>/benchmarks/recover_sound/{method}/{recording}.tsv"
     wildcard_constraints:
-        method=one_of(MEASURED),
+        method=one_of(RECOVERED),
     conda:
         "../envs/core.yaml"
     threads: 1
@@ -31,7 +33,7 @@ rule recover_sound:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=60,
     params:
-        settings=lambda wildcards: SETTINGS[wildcards.method]["combine"],
+        settings=lambda wildcards: SETTINGS[motion_of(wildcards.method)]["combine"],
         code=lambda wildcards: code_of("recover_sound", wildcards.method),
     script:
         "../workflow_scripts/recover_sound.py"
@@ -47,7 +49,7 @@ rule denoise_sound:
     benchmark:
         "<results>/benchmarks/denoise_sound/{method}/{recording}.tsv"
     wildcard_constraints:
-        method=one_of(MEASURED),
+        method=one_of(RECOVERED),
     conda:
         "../envs/core.yaml"
     threads: 1

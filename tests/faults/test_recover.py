@@ -98,7 +98,7 @@ def test_a_frame_store_that_is_none(
     ("arguments", "expected"),
     [
         (["--method", "lucas-kande"], "did you mean lucas-kanade"),
-        (["--method", "magic"], "choose lucas-kanade or pyramid"),
+        (["--method", "magic"], "choose lucas-kanade, hybrid, pyramid"),
         (["--fps", "-5"], "a frame rate of -5 is not possible"),
         (["--fps", "0"], "give frames per second above 0"),
         (["--fps", "nan"], "give frames per second above 0"),

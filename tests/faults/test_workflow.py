@@ -33,7 +33,8 @@ def test_an_unknown_key_names_its_file_and_its_nearest_neighbour(project):
 def test_a_wrong_value_on_the_command_line_is_one_line(project):
     assert fault_of(project, "--config", "methods=[pyramids]") == [
         '--config: methods[0] is "pyramids"; it must be one of pyramid, pyramid-denoised,'
-        " lucas-kanade, lucas-kanade-denoised"
+        " lucas-kanade, lucas-kanade-denoised, hybrid, hybrid-denoised, siamese, siamese-frames,"
+        " resnet50, resnet50-frames, fpn, fpn-frames"
     ]
 
 

@@ -171,3 +171,17 @@ def test_every_job_has_a_log_that_ends_with_digests_and_a_benchmark(made):
 def test_nothing_that_was_made_names_the_machines_folders(made):
     for name in ("dataset/metadata.csv", "scores.csv", "report.html"):
         assert str(made.folder) not in made.path(name).read_text(), name
+
+
+def test_the_hybrid_hears_the_motion_that_lucas_kanade_measured(made, tmp_path):
+    project = made.copy(tmp_path / "hybrid")
+    wanted = "results/sound/hybrid/card.wav"
+    assert project.planned(wanted) == {"recover_sound card hybrid"}
+    project.snakemake(wanted)
+    sound, rate = soundfile.read(project.path("sound/hybrid/card.wav"))
+    plain, _ = soundfile.read(project.path("sound/lucas-kanade/card.wav"))
+    assert len(sound) == len(plain)
+    assert np.abs(np.corrcoef(sound, plain)[0, 1]) > 0.8
+    assert rate == soundfile.info(project.path("sound/lucas-kanade/card.wav")).samplerate
+    diagnosis = json.loads(project.path("diagnostics/hybrid/card.json").read_text())
+    assert diagnosis["method"] == "hybrid"

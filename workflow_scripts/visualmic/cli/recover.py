@@ -11,7 +11,7 @@ from pathlib import Path
 
 from visualmic.errors import VisualMicError
 
-METHODS = ("lucas-kanade", "pyramid")
+METHODS = ("lucas-kanade", "hybrid", "pyramid")
 DIAGNOSIS = "diagnosis.json"
 _SWITCHES = (
     "illumination",
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--method",
         default=METHODS[0],
         metavar="NAME",
-        help=f"how to hear: {' or '.join(METHODS)} (default {METHODS[0]})",
+        help=f"how to hear: {', '.join(METHODS)} (default {METHODS[0]})",
     )
     parser.add_argument(
         "--crop", metavar="X,Y,W,H", help="use only this part of the frame, in pixels"
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads", type=int, metavar="N", help="threads to use (default: all cores)"
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress and no verdict")
-    cures = parser.add_argument_group("switches of lucas-kanade")
+    cures = parser.add_argument_group("switches of lucas-kanade and hybrid")
     cures.add_argument(
         "--illumination",
         choices=("auto", "global", "local", "none"),
@@ -184,11 +184,11 @@ def _require_free(arguments: argparse.Namespace) -> None:
 def _settings(arguments: argparse.Namespace) -> tuple[object, object]:
     if arguments.threads is not None and arguments.threads < 1:
         raise VisualMicError(f"--threads is {arguments.threads}: give 1 or more")
-    if arguments.method != "lucas-kanade":
+    if arguments.method == "pyramid":
         given = [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(arguments, name)]
         if given:
             raise VisualMicError(
-                f"{', '.join(given)} belongs to the method lucas-kanade, not to"
+                f"{', '.join(given)} belongs to the methods lucas-kanade and hybrid, not to"
                 f" {arguments.method}; leave it out"
             )
         return None, None

@@ -4,6 +4,9 @@ The data are those of a folder that `visualmic prepare` or the workflow has made
 recording trains, a second chooses the best epoch, and a third, which neither has seen, tests; the
 scores are printed beside those of silence and of the classical method on the same frames. A
 training that was stopped goes on where it was when the same command is given again.
+
+The network of the method `hybrid` (--model hybrid) is trained on simulated motion instead, shaken
+by the sounds of --words and --music; its weights come with the project.
 """
 
 import argparse
@@ -29,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model",
         default="siamese",
         metavar="NAME",
-        help="siamese, resnet50 or fpn; with -frames behind it is fed with frames as they are"
-        " (default: %(default)s)",
+        help="siamese, resnet50 or fpn; with -frames behind it is fed with frames as they are;"
+        " or hybrid (default: %(default)s)",
     )
     parser.add_argument(
         "--data",
@@ -84,11 +87,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parts.add_argument(
         "--max-lag-s", type=float, metavar="S", help="largest lag of the film, in seconds"
     )
+    simulated = parser.add_argument_group("hybrid")
+    simulated.add_argument(
+        "--words",
+        type=Path,
+        metavar="DIR",
+        help="folder of spoken words, {word}_{speaker}_{take}.wav (default: synthetic speech)",
+    )
+    simulated.add_argument(
+        "--music", type=Path, metavar="DIR", help="folder of music (default: synthetic tunes)"
+    )
+    simulated.add_argument(
+        "--without", metavar="A,B", default="", help="speakers to leave out, for tests to come"
+    )
+    simulated.add_argument(
+        "--examples", type=int, metavar="N", help="simulated recordings (default 1900)"
+    )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, write the model, and say how good it is."""
+    if arguments.model == "hybrid":
+        return _train_hybrid(arguments)
     settings, splits = _settings(arguments)
     from visualmic.learn.session import require_torch
 
@@ -126,3 +147,32 @@ def _settings(arguments: argparse.Namespace) -> Any:
         raise VisualMicError(
             f"{arguments.model} has no setting --{name.replace('_', '-')}; leave it out"
         ) from None
+
+
+def _train_hybrid(arguments: argparse.Namespace) -> int:
+    from visualmic.learn.session import require_torch
+
+    require_torch()
+    from visualmic.hybrid.examples import find_sounds
+    from visualmic.hybrid.training import (
+        HybridTraining,
+        export_hybrid,
+        store_examples,
+        train_hybrid,
+    )
+    from visualmic.progress import Progress
+
+    output = arguments.output or Path("models", "hybrid")
+    names = ("epochs", "batch_size", "learning_rate", "seed", "threads")
+    given = {name: getattr(arguments, name) for name in names}
+    settings = HybridTraining(**{k: v for k, v in given.items() if v is not None})
+    count = 1900 if arguments.examples is None else arguments.examples
+    if count < 20:
+        raise VisualMicError(f"--examples is {count}: give 20 or more")
+    sounds = find_sounds(arguments.words, arguments.music, arguments.without.split(","))
+    with Progress("simulate", count, "example", quiet=arguments.quiet) as progress:
+        store_examples(output / "examples", sounds, range(count), progress)
+    network = train_hybrid(output / "examples", output / "run", settings, arguments.quiet)
+    export_hybrid(network, output)
+    print(output)
+    return 0

@@ -261,7 +261,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_lightning() -> Iterator[None]:
+def quiet_lightning() -> Iterator[None]:
     """Keep the trainer's advice from the user, to whom it says nothing."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
@@ -330,7 +330,7 @@ def fit(
                 check_finite=True,
             ),
         )
-    with _quiet_lightning(), _threads(settings.threads):
+    with quiet_lightning(), _threads(settings.threads):
         trainer = pl.Trainer(
             max_epochs=settings.epochs,
             callbacks=callbacks,

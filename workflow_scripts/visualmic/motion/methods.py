@@ -1,4 +1,4 @@
-"""The classical methods by name, and one call from frames to sound for any of them."""
+"""The methods that need no training, by name, and one call from frames to sound for any of them."""
 
 import difflib
 import os
@@ -19,7 +19,7 @@ from visualmic.motion.signals import MotionSignals
 from visualmic.progress import Progress
 
 DEFAULT_METHOD = "lucas-kanade"
-METHODS = ("lucas-kanade", "pyramid")
+METHODS = ("lucas-kanade", "hybrid", "pyramid")
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,14 @@ def method_named(name: str) -> Method:
         return Method(
             name, LucasKanadeSettings, HearingSettings, measure_lucas_kanade, combine_lucas_kanade
         )
+    if name == "hybrid":
+        from visualmic.hybrid.enhance import combine_hybrid
+        from visualmic.motion.hearing import HearingSettings
+        from visualmic.motion.lucas_kanade import LucasKanadeSettings, measure_lucas_kanade
+
+        return Method(
+            name, LucasKanadeSettings, HearingSettings, measure_lucas_kanade, combine_hybrid
+        )
     if name == "pyramid":
         from visualmic.motion.pyramid import PyramidSettings, combine_pyramid, measure_pyramid
 
@@ -70,7 +78,7 @@ def method_named(name: str) -> Method:
         return Method(name, PyramidSettings, PyramidSettings, measure_pyramid, combine)
     near = difflib.get_close_matches(name, METHODS, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise VisualMicError(f"there is no method {name!r}; choose {' or '.join(METHODS)}{hint}")
+    raise VisualMicError(f"there is no method {name!r}; choose {', '.join(METHODS)}{hint}")
 
 
 def recover(
