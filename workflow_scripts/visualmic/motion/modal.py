@@ -61,7 +61,7 @@ _LEAST_SHARE = 0.006
 _CLEARLY = 4.0
 _MOST_UNEXPLAINED = 0.04
 _FLAT = np.log(1e6)
-_FIRST_STEPS = 5
+_FIRST_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -234,7 +234,7 @@ class _Fit:
         tried = [_Modes(f, z, self._shapes(f, z)) for f, z in starts]
         rough = [self._maximum(self._coarse, one, _FIRST_STEPS) for one in tried]
         rough.sort(key=self._coarse.likelihood, reverse=True)
-        rough = [self._maximum(self._coarse, one, 20) for one in rough[: max(4, len(rough) // 4)]]
+        rough = [self._maximum(self._coarse, one, 20) for one in rough[: max(6, len(rough) // 3)]]
         rough += known
         rough.sort(key=self._coarse.likelihood, reverse=True)
         fine = [self._maximum(self._coarse, one, 80) for one in rough[:2]]
