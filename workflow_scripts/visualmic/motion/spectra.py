@@ -54,6 +54,18 @@ def neighbours_mean(values: Floats, size: tuple[int, int]) -> Floats:
     return values
 
 
+def blurred_over_frequency(covariance: Spectra, bins: float, first: int) -> Spectra:
+    """Average covariances (F, K, K) under a Gaussian of standard deviation `bins`.
+
+    Bins below the `first` do not count.
+    """
+    at = np.arange(len(covariance))
+    weight = np.exp(-0.5 * ((at[:, None] - at) / bins) ** 2)
+    weight[:, :first] = 0
+    weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-30)
+    return np.asarray(np.tensordot(weight, covariance, 1))
+
+
 class ShortTimeFourier:
     """Windowed spectra that overlap, and the way back.
 

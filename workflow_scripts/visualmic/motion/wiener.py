@@ -37,10 +37,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visualmic.errors import VisualMicError
+from visualmic.motion.agreement import is_coded_between_frames
 from visualmic.motion.modal import ModalModel, identify_modes
 from visualmic.motion.reference import Floats
 from visualmic.motion.signals import MotionSignals
-from visualmic.motion.spectra import Rows, ShortTimeFourier, Spectra, highpass, neighbours_mean
+from visualmic.motion.spectra import (
+    Rows,
+    ShortTimeFourier,
+    Spectra,
+    blurred_over_frequency,
+    highpass,
+    neighbours_mean,
+)
 from visualmic.motion.sway import LEAST_SWAY_PX, sway_rms_px
 
 _SMOOTH_FIELDS = 40
@@ -49,6 +57,10 @@ _MAX_FACTORS = 12
 _ABOVE_EDGE = 1.15
 # Variance below which a channel holds only the rounding of arithmetic, in units of sensor noise.
 _LEAST_NOISE = 1e-4
+# Least noise of a channel of a film coded between frames, over the median of all, and the bins
+# over which the direction of the sound is averaged there.
+_CODED_FLOOR = 10.0
+_CODED_BINS = 6.0
 _MODES_FROM_HZ = 40.0
 # Following a swaying camera leaves errors of its own up to here.
 _SWAY_LEFT_HZ = 80.0
@@ -141,6 +153,7 @@ class Bands:
     samples: Floats
     noise: Floats
     level: Floats
+    coded: bool = False
 
     def above(self, lowest_hz: float, frequency_hz: Floats) -> "Bands":
         """Give the bands above a frequency alone; all of them where none is."""
@@ -151,6 +164,7 @@ class Bands:
             self.samples[first:],
             self.noise,
             np.ones(len(self.bins) - first),
+            self.coded,
         )
 
 
@@ -196,8 +210,14 @@ def combine_channels(
     bands = _band_covariances(rows, total, frequency, length, settings, fps)
     if bands is None:
         return nothing
+    usual = float(np.median(bands.noise))
+    if is_coded_between_frames(motion):
+        # There little noise says what the codec left out, not that a channel is to be believed.
+        bands.noise = np.maximum(bands.noise, _CODED_FLOOR * usual)
+        bands.coded = True
     bases = [(_MODES_FROM_HZ, _factor_space(motion, bands, settings))]
-    nothing.noise_level = float(np.median(bands.level * np.median(bands.noise)))
+    # Whitening by another level, the bands' own change by its inverse.
+    nothing.noise_level = float(np.median(bands.level) * np.median(bands.noise))
     if bases[0][1].shape[1] == 0:
         return nothing
     if settings.undo_resonances and sway_rms_px(motion) > LEAST_SWAY_PX:
@@ -414,9 +434,12 @@ def beamform(
     covariance /= windows * level[:, None, None]
     # Independent looks at each frequency: with few, neighbours in the band steady the direction.
     looks = 1.8 * total / length
-    steady = covariance.copy()
+    steady: Spectra = covariance.copy()
     for one in bands.bins:
         steady[one] = (looks * covariance[one] + 4 * covariance[one].mean(axis=0)) / (looks + 4)
+    if bands.coded:
+        # A codec's errors may outshine the sound at one frequency, each in a direction of its own.
+        steady = blurred_over_frequency(covariance, _CODED_BINS, bands.bins[0][0])
     direction = np.linalg.eigh(steady)[1][:, :, -1]
     heard = covariance[bands.bins[0][0] :].real.sum(axis=0)
     pattern = np.linalg.eigh(heard)[1][:, -1]
