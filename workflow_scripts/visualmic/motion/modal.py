@@ -59,7 +59,7 @@ _LEAST_SHARE = 0.006
 # How far the direction must turn beyond what noise lets it, and the share of that turning that
 # modes may leave unexplained.
 _CLEARLY = 4.0
-_MOST_UNEXPLAINED = 0.04
+_MOST_UNEXPLAINED = 0.019
 _FLAT = np.log(1e6)
 _FIRST_STEPS = 8
 
