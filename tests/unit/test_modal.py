@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from visualmic.motion import modal
 from visualmic.motion.modal import ModalModel, identify_modes
 
 FREQUENCY = np.arange(257) * 2200 / 512
@@ -94,3 +95,24 @@ def test_the_scale_of_the_shapes_is_common():
     model = ModalModel(np.array([100.0, 200.0]), np.array([0.1, 0.1]), np.eye(2), 0.0)
     at_rest = model.response(np.array([0.0]))[0]
     assert at_rest == pytest.approx([1, 1])
+
+
+def test_modes_that_all_but_cancel_are_no_objects(monkeypatch):
+    covariance = covariance_of(response(RESONANCES, DAMPING, SHAPES), falling(1e6))
+    model = identify_modes(covariance, FREQUENCY, LOOKS)
+    assert model is not None
+    heard = FREQUENCY[10:]
+    monkeypatch.setattr(
+        modal, "_MOST_CANCELLING", 0.9 * model.cancelling(heard, np.ones(len(heard)))
+    )
+    assert identify_modes(covariance, FREQUENCY, LOOKS) is None
+
+
+def test_modes_of_different_shapes_do_not_cancel():
+    apart = ModalModel(np.array([100.0, 200.0]), np.array([0.1, 0.1]), np.eye(2), 0.0)
+    against = ModalModel(
+        np.array([100.0, 101.0]), np.array([0.1, 0.1]), np.array([[1.0, -1.0]]), 0.0
+    )
+    band = np.linspace(50.0, 150.0, 30)
+    assert apart.cancelling(band, np.ones(30)) == pytest.approx(1)
+    assert against.cancelling(band, np.ones(30)) > 50

@@ -52,14 +52,16 @@ _TREND_ORDER = 3
 _MODEL_LIMIT = 1000.0
 # Neighbouring bins share a window: so many of them see what one alone would.
 _BINS_A_LOOK = 1.5
-# Logarithm of the likelihood that one more mode must bring, and of the turning's; less is noise,
-# or motion that is not quite linear.
+# Logarithm of the likelihood that one more mode must bring; and its share of all the turning, or of
+# what was left of it. Less is noise, or motion that is not quite linear.
 _WORTH = 20.0
-_LEAST_SHARE = 0.006
+_LEAST_SHARE, _LEAST_OF_REST = 0.006, 0.3
 # How far the direction must turn beyond what noise lets it, and the share of that turning that
 # modes may leave unexplained.
 _CLEARLY = 4.0
-_MOST_UNEXPLAINED = 0.019
+_MOST_UNEXPLAINED = 0.04
+# How much more the modes may move than their sum: modes that all but cancel are no object's.
+_MOST_CANCELLING = 20.0
 _FLAT = np.log(1e6)
 _FIRST_STEPS = 8
 
@@ -88,6 +90,18 @@ class ModalModel:
         transfer = _resonators(frequency_hz, np.log(self.frequency_hz), np.log(self.damping))[0]
         response: Spectra = transfer @ self.shapes.T
         return response
+
+    def cancelling(self, frequency_hz: Floats, weight: Floats) -> float:
+        """Set the power of all modes, one by one, against that of their sum, at a mean frequency.
+
+        Parameters
+        ----------
+        frequency_hz, weight : ndarray, float64, (F,)
+        """
+        transfer = _resonators(frequency_hz, np.log(self.frequency_hz), np.log(self.damping))[0]
+        each = np.abs(transfer) ** 2 @ (self.shapes**2).sum(axis=0)
+        together = (np.abs(transfer @ self.shapes.T) ** 2).sum(axis=1)
+        return float((weight * each / np.maximum(together, 1e-30)).sum() / weight.sum())
 
 
 def identify_modes(
@@ -125,26 +139,28 @@ def identify_modes(
     turning = fit.most - fit.likelihood(flat)
     if turning < _CLEARLY * fit.noise:
         return None
-    worth = max(_WORTH, _LEAST_SHARE * turning)
     pool = [flat]
+    left = turning - fit.noise
     for modes in range(2, most + 1):
         pool = fit.with_modes(modes, pool)
+        worth = max(_WORTH, min(_LEAST_SHARE * turning, _LEAST_OF_REST * left))
         if fit.likelihood(pool[0]) - fit.likelihood(best) < worth:
             break
         best = pool[0]
-    left = fit.most - fit.likelihood(best)
-    unexplained = max(left - fit.noise, 0.0) / max(turning - fit.noise, 1e-9)
+        left = fit.most - fit.likelihood(best) - fit.noise
+    unexplained = max(left, 0.0) / (turning - fit.noise)
     # Enough modes turn in any way: a search that does not come to its end has found nothing.
     found = len(best.log_frequency)
     if not 2 <= found < most or unexplained > _MOST_UNEXPLAINED:
         return None
     order = np.argsort(best.log_frequency)
-    return ModalModel(
+    model = ModalModel(
         np.exp(best.log_frequency[order]),
         np.exp(best.log_damping[order]),
         best.shapes[:, order],
         float(unexplained),
     )
+    return model if model.cancelling(frequency_hz[used], fit.heard) < _MOST_CANCELLING else None
 
 
 @dataclass(frozen=True)
@@ -177,8 +193,9 @@ class _Fit:
         self._channels = covariance.shape[1]
         self._covariance = covariance
         self._loudest = direction[some]
-        loud = np.maximum(loudest[some] - 1, 0)
-        self._trust = self._coarse.weight * loud / (1 + loud)
+        loud = np.maximum(loudest - 1, 0)
+        self.heard = loud / (1 + loud)
+        self._trust = self._coarse.weight * self.heard[some]
         self._candidates = np.linspace(np.log(60.0), np.log(frequency[-1]), 8)
         self.most = self._whole.most
         # What noise takes from the likelihood at each frequency: half for each real dimension.
