@@ -56,7 +56,12 @@ def test_luma_between_other_samples_is_read_to_the_bit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("pixels", "bits"),
-    [("yuv420p10le", 10), ("gray10le", 10), ("yuv444p12le", 12), ("gray16le", 16)],
+    [
+        ("yuv420p10le", 10),
+        ("gray10le", 10),
+        ("yuv444p12le", 12),
+        ("gray16le", 16),
+    ],
 )
 def test_deeper_samples_are_rounded_to_8_bits(pixels: str, bits: int, tmp_path: Path) -> None:
     luma = random_luma(3, 8, 10, peak=(1 << bits) - 1)
@@ -210,6 +215,37 @@ def test_a_film_that_lost_a_frame_to_damage_is_refused(tmp_path: Path) -> None:
     content[middle : middle + 200] = bytes(200)
     path.write_bytes(content)
     with pytest.raises(VisualMicError, match="only 59 of its 60 frames can be decoded"):
+        read_all(film)
+
+
+def test_samples_with_the_high_byte_first_are_read_as_such(tmp_path: Path) -> None:
+    luma = random_luma(3, 8, 10, peak=65535)
+    path = encode_luma(tmp_path / "a.mkv", luma, pixels="gray16le", codec=("-c:v", "png"))
+    film = FilmFrames(path)
+    assert film.info.pixel_format == "gray16be"
+    np.testing.assert_array_equal(read_all(film), np.minimum(np.floor(luma / 256 + 0.5), 255))
+
+
+def test_a_film_that_changes_its_size_is_refused(tmp_path: Path) -> None:
+    codec = ("-c:v", "libx264", "-qp", "0", "-bsf:v", "dump_extra", "-f", "h264")
+    parts = [
+        encode_luma(
+            tmp_path / f"{size}.h264", random_luma(4, size, size), pixels="yuv420p", codec=codec
+        )
+        for size in (32, 64)
+    ]
+    whole = tmp_path / "whole.h264"
+    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+    film = FilmFrames(whole)
+    with pytest.raises(VisualMicError, match="frames of 32x32 pixels beside those of 64x64"):
+        read_all(film)
+
+
+def test_a_codec_that_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    path = encode_luma(tmp_path / "a.avi", random_luma(4, 16, 16))
+    film = FilmFrames(path)
+    path.write_bytes(path.read_bytes().replace(b"FFV1", b"ZZZZ"))
+    with pytest.raises(VisualMicError, match=r"a\.avi is coded by ffv1, which cannot be decoded"):
         read_all(film)
 
 

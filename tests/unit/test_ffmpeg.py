@@ -56,22 +56,6 @@ def test_a_very_old_ffmpeg_of_the_system_is_passed_over(
     assert runner.ffmpeg_executable() != script
 
 
-@pytest.mark.parametrize(
-    ("version", "option"),
-    [("4.4.2", {"vsync": "passthrough"}), ("7.1", {"fps_mode": "passthrough"})],
-)
-def test_frames_are_kept_by_the_option_that_the_version_knows(
-    version: str,
-    option: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    forgotten: None,
-) -> None:
-    fake_ffmpeg(tmp_path, version)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert runner.keep_every_frame() == option
-
-
 def test_complaints_are_the_errors_once_each_without_addresses() -> None:
     log = (
         "[in#0 @ 0x5589] [warning] low score\n"

@@ -3,22 +3,26 @@
 The Y plane is taken as the camera stored it: no change of range, no detour over RGB. Samples of
 more than 8 bits are rounded to 8. Pictures stored as RGB have no luma: theirs is computed by
 BT.601, :math:`Y = 0.299 R + 0.587 G + 0.114 B`. Rotation is honoured, then the crop.
+
+Films are decoded within this process: small frames cost more to send through a pipe than to decode.
 """
 
 import os
 import re
-import subprocess
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from visualmic.errors import VisualMicError, VisualMicWarning
-from visualmic.film import ffmpeg as runner
 from visualmic.film.probe import FilmInfo, probe_film
+
+if TYPE_CHECKING:
+    import av
 
 BATCH_BYTES = 4 << 20
 """Wished size of a batch of frames: small enough for the cache of a processor."""
@@ -26,21 +30,11 @@ BATCH_BYTES = 4 << 20
 _BUFFERS = 3
 # Frames that take less than this in the film, and cores, for which one thread decodes best.
 _LIGHT_FRAME_BYTES = 500
-_FEW_CORES = 4
+_FEW_CORES = 2
 
-_PLANAR = re.compile(r"yuv(?:a|j)?4\d\dp(\d*)(le|be)?$")
-_GRAY = re.compile(r"gray(\d*)(le|be)?$")
-_REPACKED = {
-    "nv12": "yuv420p",
-    "nv21": "yuv420p",
-    "nv16": "yuv422p",
-    "nv24": "yuv444p",
-    "nv42": "yuv444p",
-    "yuyv422": "yuv422p",
-    "uyvy422": "yuv422p",
-    "yvyu422": "yuv422p",
-}
-"""Formats whose luma lies between other samples, and the plane format with the same luma."""
+# Formats whose first plane is luma alone, and those that mix it into lines, by where it begins.
+_LUMA_FIRST = re.compile(r"(?:yuv(?:a|j)?4\d\dp|gray)(\d*)(le|be)?$|nv\d\d$")
+_MIXED = {"yuyv422": 0, "yvyu422": 0, "uyvy422": 1}
 
 
 class FilmFrames:
@@ -107,37 +101,69 @@ class FilmFrames:
         VisualMicError
             If ffmpeg fails or the film ends before its last frame.
         """
-        filters, bits = self._filters()
-        size = self.width * self.height
         if batch_frames is None:
-            batch_frames = max(1, BATCH_BYTES // size)
+            batch_frames = max(1, BATCH_BYTES // (self.width * self.height))
         batch_frames = max(1, min(batch_frames, self.info.frames))
         shape = (batch_frames, self.height, self.width)
-        raw = [np.empty(shape, "<u2" if bits > 8 else np.uint8) for _ in range(_BUFFERS)]
-        luma = np.empty(shape, np.uint8) if bits > 8 else None
-        frame_bytes = size * raw[0].itemsize
+        damage = _Damage()
         done = 0
-        with runner.piped(self._command(filters)) as (process, errors):
-            assert process.stdout is not None
-            with _ReadAhead(process, [one.reshape(-1).view(np.uint8).data for one in raw]) as pipe:
-                for which, filled in pipe:
-                    frames = filled // frame_bytes
-                    done += frames
-                    if not frames:
-                        break
-                    if luma is None:
-                        yield raw[which][:frames]
-                    else:
-                        _round_to_8_bits(raw[which][:frames], luma[:frames], bits)
-                        yield luma[:frames]
-            status = process.wait()
-            said = runner.complaints(runner.read_log(errors))
-            # Stamps rounded to equal ticks offend the muxer, which writes every frame all the same.
-            self._check_end(status, [line for line in said if "to muxer" not in line], done)
+        with _ReadAhead(self._frames(damage), shape) as batches:
+            for batch in batches:
+                done += len(batch)
+                yield batch
+        self._check_end(damage, done)
 
-    def _check_end(self, status: int, said: list[str], done: int) -> None:
-        reason = f" ({said[0]})" if said else ""
-        if done < self.info.frames or status != 0:
+    def _frames(self, damage: "_Damage") -> Iterator[NDArray[np.uint8]]:
+        """Yield every frame (H, W), upright and cropped; each is valid until the next."""
+        import av
+
+        x, y, width, height = self.crop
+        turns = round(self.info.rotation / 90)
+        stored = (self.info.width, self.info.height)[:: -1 if turns % 2 else 1]
+        # The prefix keeps names such as "take:2.mp4" from being addresses, and the whitelist a
+        # playlist posing as a film from reaching the network.
+        options = {"protocol_whitelist": "file,pipe"}
+        try:
+            with av.open(f"file:{self.name}", options=options) as container:
+                for frame in self._decoded(container, damage):
+                    if (frame.width, frame.height) != stored:
+                        raise VisualMicError(
+                            f"{self.name} holds frames of {frame.width}x{frame.height} pixels"
+                            f" beside those of {stored[0]}x{stored[1]}; cut it where the size"
+                            " changes, and hear the parts one by one"
+                        )
+                    yield np.rot90(_luma(frame), turns)[y : y + height, x : x + width]
+        except av.FFmpegError as error:
+            damage.add(error.strerror)
+
+    def _decoded(
+        self, container: "av.container.InputContainer", damage: "_Damage"
+    ) -> Iterator["av.VideoFrame"]:
+        import av
+
+        stream = next(one for one in container.streams.video if not _is_cover(one))
+        context = stream.codec_context
+        if context is None:
+            raise VisualMicError(
+                f"{self.name} is coded by {self.info.codec}, which cannot be decoded here; convert"
+                " it without loss: ffmpeg -i FILM -c:v ffv1 -fps_mode passthrough film.mkv"
+            )
+        context.thread_count = self._decoder_threads()
+        context.thread_type = "FRAME" if context.thread_count > 1 else "NONE"
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError as error:
+                damage.add(error.strerror)
+                continue
+            for frame in frames:
+                if frame.is_corrupt:
+                    damage.add("a damaged frame")
+                yield frame
+
+    def _check_end(self, damage: "_Damage", done: int) -> None:
+        reason = f" ({damage.first})" if damage.first else ""
+        if done < self.info.frames:
             raise VisualMicError(
                 f"{self.name} is damaged: only {done} of its {self.info.frames} frames can be"
                 f" decoded{reason}; copy it again from the camera, or cut the damaged part off"
@@ -147,58 +173,57 @@ class FilmFrames:
                 f"{self.name} gave {done} frames where its packets promise {self.info.frames};"
                 " make a clean copy: ffmpeg -i FILM -c:v ffv1 -fps_mode passthrough clean.mkv"
             )
-        if said:
+        if damage.first:
             warnings.warn(
-                f"{self.name}: ffmpeg found damage and patched it ({said[0]}); the sound may hold"
-                " clicks there",
+                f"{self.name}: the decoder found damage and patched it ({damage.first}); the sound"
+                " may hold clicks there",
                 VisualMicWarning,
                 stacklevel=3,
             )
 
-    def _command(self, filters: list[str]) -> list[str]:
-        threads = self._threads
-        if threads is None and self._is_light():
-            threads = 1
-        options = {} if threads is None else {"threads": threads}
-        stream = runner.film_input(self.name, **options).output(
-            "pipe:",
-            format="rawvideo",
-            map="0:V:0",
-            vf=",".join(filters),
-            **runner.keep_every_frame(),
-        )
-        return runner.command(stream, log_level="level+error")
-
-    def _is_light(self) -> bool:
-        """Whether handing a frame to another core costs as much as decoding it."""
+    def _decoder_threads(self) -> int:
+        if self._threads is not None:
+            return self._threads
+        cores = os.cpu_count() or 1
         size = os.path.getsize(self.name) / max(self.info.frames, 1)
-        return size < _LIGHT_FRAME_BYTES and (os.cpu_count() or 1) <= _FEW_CORES
+        # Handing a frame to another core can cost as much as decoding it.
+        return 1 if cores <= _FEW_CORES or size < _LIGHT_FRAME_BYTES else cores
 
-    def _filters(self) -> tuple[list[str], int]:
-        """Choose filters that end in one plane of luma; also return its bits a sample."""
-        pixels = self.info.pixel_format
-        steps = []
-        if pixels in _REPACKED:
-            pixels = _REPACKED[pixels]
-            steps.append(f"format={pixels}")
-        planar, gray = _PLANAR.match(pixels), _GRAY.match(pixels)
-        if planar or gray:
-            # Cropping first moves no byte, and `exact` keeps odd offsets odd in the luma plane.
-            steps += self._crop_filter()
-        if planar:
-            steps.append("extractplanes=y")
-        elif not gray:
-            steps += ["format=gray", *self._crop_filter()]
-        depth = int((planar or gray or [""] * 2)[1] or 8)
-        if depth > 8:
-            steps.append(f"format=gray{depth}le")
-        return steps or ["null"], depth
 
-    def _crop_filter(self) -> list[str]:
-        x, y, width, height = self.crop
-        if (width, height) == (self.info.width, self.info.height):
-            return []
-        return [f"crop={width}:{height}:{x}:{y}:exact=1"]
+class _Damage:
+    """What a decoder complained of first."""
+
+    first = ""
+
+    def add(self, what: str | None) -> None:
+        """Note a complaint."""
+        self.first = self.first or what or "no reason given"
+
+
+def _is_cover(stream: "av.VideoStream") -> bool:
+    return bool(stream.disposition & type(stream.disposition).attached_pic)
+
+
+def _luma(frame: "av.VideoFrame") -> NDArray[np.uint8]:
+    """Give the luma of a frame (H, W) in 8 bits, without a copy where it has them."""
+    name = frame.format.name
+    if name in _MIXED:
+        return _plane(frame, 2 * frame.width)[:, _MIXED[name] :: 2]
+    if stored := _LUMA_FIRST.match(name):
+        bits = int(stored[1] or 8)
+    else:
+        frame = frame.reformat(format="gray", dst_color_range="JPEG")
+        bits = 8
+    if bits == 8:
+        return _plane(frame, frame.width)
+    order = ">u2" if name.endswith("be") else "<u2"
+    return _round_to_8_bits(_plane(frame, 2 * frame.width).view(order), bits)
+
+
+def _plane(frame: "av.VideoFrame", line_bytes: int) -> NDArray[np.uint8]:
+    plane = frame.planes[0]
+    lines = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+    return lines[:, :line_bytes]
 
 
 def _checked_crop(info: FilmInfo, crop: Sequence[int] | None) -> tuple[int, int, int, int]:
@@ -217,74 +242,57 @@ def _checked_crop(info: FilmInfo, crop: Sequence[int] | None) -> tuple[int, int,
 
 
 class _ReadAhead:
-    """Read a program's output into buffers in turn while earlier ones are worked on.
+    """Gather frames into batches on a thread of its own, while earlier ones are worked on.
 
-    Without it, a decoder would stand still whenever its pipe, of a few frames, is full. Iterating
-    gives the number of a buffer and the bytes in it, the last one less than full; the buffer is
-    filled again once the next is asked for.
+    A batch is overwritten once the next but one is asked for.
     """
 
-    def __init__(self, process: "subprocess.Popen[bytes]", buffers: list[memoryview]) -> None:
-        assert process.stdout is not None
-        self._process = process
-        self._descriptor = process.stdout.fileno()
-        self._buffers = buffers
-        self._free: SimpleQueue[int | None] = SimpleQueue()
-        self._full: SimpleQueue[tuple[int, int] | OSError] = SimpleQueue()
-        self._ended = False
+    def __init__(self, frames: Iterator[NDArray[np.uint8]], shape: tuple[int, ...]) -> None:
+        self._frames = frames
+        self._free: SimpleQueue[NDArray[np.uint8] | None] = SimpleQueue()
+        self._full: SimpleQueue[NDArray[np.uint8] | BaseException | None] = SimpleQueue()
+        self._shape = shape
+        self._left = False
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def __enter__(self) -> "_ReadAhead":
-        for which in range(len(self._buffers)):
-            self._free.put(which)
+        for _ in range(_BUFFERS):
+            self._free.put(np.empty(self._shape, np.uint8))
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._left = True
         self._free.put(None)
-        if not self._ended:
-            # The read may wait for more, and ends with the program only.
-            self._process.kill()
         self._thread.join()
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        while True:
-            got = self._full.get()
-            if isinstance(got, OSError):
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        while (got := self._full.get()) is not None:
+            if isinstance(got, BaseException):
                 raise got
-            which, filled = got
-            self._ended = filled < len(self._buffers[which])
-            yield which, filled
-            if self._ended:
-                return
-            self._free.put(which)
+            yield got
+            self._free.put(got.base)
 
     def _read(self) -> None:
         try:
-            while (which := self._free.get()) is not None:
-                filled = _fill(self._descriptor, self._buffers[which])
-                self._full.put((which, filled))
-                if filled < len(self._buffers[which]):
-                    return
-        except OSError as error:
+            while (batch := self._free.get()) is not None:
+                filled = 0
+                for frame in self._frames:
+                    batch[filled] = frame
+                    filled += 1
+                    if filled == len(batch) or self._left:
+                        break
+                if filled:
+                    self._full.put(batch[:filled])
+                if filled < len(batch):
+                    break
+            self._full.put(None)
+        except BaseException as error:
             self._full.put(error)
 
 
-def _fill(descriptor: int, buffer: memoryview) -> int:
-    """Read from a pipe until `buffer` is full or the pipe ends; return the bytes read."""
-    filled = 0
-    while filled < len(buffer):
-        count = os.readv(descriptor, [buffer[filled:]])
-        if count == 0:
-            break
-        filled += count
-    return filled
-
-
-def _round_to_8_bits(raw: NDArray[np.uint16], luma: NDArray[np.uint8], bits: int) -> None:
+def _round_to_8_bits(raw: NDArray[np.uint16], bits: int) -> NDArray[np.uint8]:
     """Round samples of `bits` bits to 8, halves upwards, the topmost staying below 256."""
     shift = bits - 8
-    np.minimum(raw, (1 << bits) - 1 - (1 << (shift - 1)), out=raw)
-    raw += 1 << (shift - 1)
-    raw >>= shift
-    np.copyto(luma, raw, casting="unsafe")
+    rounded = np.minimum(raw, (1 << bits) - 1 - (1 << (shift - 1))) + (1 << (shift - 1))
+    return (rounded >> shift).astype(np.uint8)

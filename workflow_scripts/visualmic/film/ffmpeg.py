@@ -79,13 +79,6 @@ def ffmpeg_version(executable: str) -> tuple[int, int]:
     return (int(found[1]), int(found[2])) if found else (99, 0)
 
 
-def keep_every_frame() -> dict[str, str]:
-    """Output option that makes ffmpeg neither drop nor repeat a frame, whatever its version."""
-    if ffmpeg_version(ffmpeg_executable()) >= (5, 1):
-        return {"fps_mode": "passthrough"}
-    return {"vsync": "passthrough"}
-
-
 def film_input(path: str | os.PathLike[str], **options: Any) -> Any:
     """Open a local file as an ffmpeg-python input, whatever characters its name holds.
 
