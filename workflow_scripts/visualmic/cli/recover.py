@@ -7,6 +7,7 @@ sample a frame, at the capture rate.
 import argparse
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from visualmic.errors import VisualMicError
@@ -98,14 +99,16 @@ def run(arguments: argparse.Namespace) -> int:
     """Recover one sound and write it."""
     # Threads of its own make the most of the cores; the linear algebra's would wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from visualmic.motion.methods import default_threads, method_named, recover
+    from visualmic.motion.methods import default_threads, recover
     from visualmic.progress import Progress
 
-    method_named(arguments.method)
-    measure, combine = _settings(arguments)
+    # Looking a film over and loading a method take as long, and neither waits for the other.
+    with ThreadPoolExecutor(1) as aside:
+        opening = aside.submit(_open, arguments)
+        measure, combine = _settings(arguments)
+        # The film first: a mistake there leaves no empty folder for the sound behind.
+        source = opening.result()
     threads = arguments.threads or default_threads()
-    # The film first: a mistake there leaves no empty folder for the sound behind.
-    source = _open(arguments)
     _require_free(arguments)
     with Progress("recover", source.frame_count, quiet=arguments.quiet) as progress:
         recovery = recover(
@@ -182,6 +185,9 @@ def _require_free(arguments: argparse.Namespace) -> None:
 
 
 def _settings(arguments: argparse.Namespace) -> tuple[object, object]:
+    from visualmic.motion.methods import method_named
+
+    method_named(arguments.method)
     if arguments.threads is not None and arguments.threads < 1:
         raise VisualMicError(f"--threads is {arguments.threads}: give 1 or more")
     if arguments.method == "pyramid":

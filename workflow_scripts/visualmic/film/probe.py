@@ -86,6 +86,9 @@ class FilmInfo:
     bidirectional : ndarray, bool, (T,)
         Frames that were coded from later ones too: codecs spend least on these. All False where
         the container's times are too coarse to tell.
+    entries : ndarray, int64, (E,)
+        Key frames that nothing before or after leans across: decoding can begin there. Empty where
+        the container's times are too coarse to tell.
     """
 
     path: str
@@ -114,10 +117,13 @@ class FilmInfo:
     bidirectional: NDArray[np.bool_] = field(
         default_factory=lambda: np.zeros(0, np.bool_), repr=False, compare=False
     )
+    entries: NDArray[np.int64] = field(
+        default_factory=lambda: np.zeros(0, np.int64), repr=False, compare=False
+    )
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the arrays, ready for JSON."""
-        arrays = ("time_s", "keyframes", "bidirectional")
+        arrays = ("time_s", "keyframes", "bidirectional", "entries")
         facts = {name: value for name, value in asdict(self).items() if name not in arrays}
         facts["warnings"] = list(self.warnings)
         return facts
@@ -223,6 +229,7 @@ def probe_film(path: str | os.PathLike[str], fps: float | None = None) -> FilmIn
         time_s=time_s,
         keyframes=keyframes,
         bidirectional=_coded_out_of_order(packets.stamps)[shown],
+        entries=_entries(packets),
     )
 
 
@@ -387,6 +394,18 @@ def _coded_out_of_order(stamps: NDArray[np.float64]) -> NDArray[np.bool_]:
         return np.zeros(stamps.size, np.bool_)
     latest = np.maximum.accumulate(stamps)
     return stamps < latest
+
+
+def _entries(packets: _Packets) -> NDArray[np.int64]:
+    """Give the places, in the order of showing, of key frames that all packets before precede."""
+    stamps = packets.stamps
+    if len(np.unique(stamps)) < stamps.size or not np.isfinite(stamps).all():
+        return np.zeros(0, np.int64)
+    earliest = np.minimum.accumulate(stamps[::-1])[::-1]
+    latest = np.concatenate([[-np.inf], np.maximum.accumulate(stamps)[:-1]])
+    parted = (earliest == stamps) & (latest < stamps)
+    # Nothing crosses these, so their place in the file is that in time.
+    return np.flatnonzero(parted & (packets.flags & _KEY > 0))
 
 
 def _timing(packets: _Packets, header: _Header) -> FrameTiming:

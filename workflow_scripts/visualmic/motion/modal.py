@@ -36,6 +36,7 @@ from numpy.typing import NDArray
 from scipy.linalg import eigh
 from scipy.optimize import minimize
 
+from visualmic.motion.modal_kernels import modal_cost
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import Spectra
 
@@ -304,7 +305,7 @@ class _Likelihood:
         direction: Spectra,
     ) -> None:
         self.frequency = frequency
-        self._covariance = covariance
+        self._covariance = np.ascontiguousarray(covariance, np.complex128)
         loud = np.maximum(loudest - 1, 0)
         self.weight = looks / _BINS_A_LOOK / (1 + loud / _MODEL_LIMIT)
         self.most = float((self.weight * _evidence(loudest)).sum())
@@ -319,33 +320,20 @@ class _Likelihood:
         return -self.cost(modes.packed(), len(modes.log_frequency))[0]
 
     def cost(self, packed: Floats, count: int) -> tuple[float, Floats]:
-        log_frequency, log_damping = packed[:count], packed[count : 2 * count]
-        shapes = packed[2 * count :].reshape(-1, count)
-        transfer, by_frequency, by_damping = _resonators(self.frequency, log_frequency, log_damping)
-        pattern = transfer @ shapes.T
-        heard = (self._covariance @ pattern[:, :, None])[:, :, 0]
-        size = (pattern.real**2 + pattern.imag**2).sum(axis=1) + 1e-30
-        power = (pattern.conj() * heard).real.sum(axis=1) / size
-        above = np.maximum(power - 1, 1e-3)
-        level = np.log(above) - np.log(size)
-        rough = self._off_trend(level)
-        off = (log_damping - np.log(_TYPICAL_DAMPING)) / _DAMPING_SPREAD
-        value = float((self.weight * _evidence(power)).sum())
-        value -= float((self._heard * rough**2).sum() + 0.5 * off @ off)
-        pull = 2 * self._heard * rough
-        slope = self.weight * np.where(power > 1, 1 - 1 / np.maximum(power, 1), 0)
-        slope -= np.where(power - 1 > 1e-3, pull / above, 0)
-        gradient = (slope / size)[:, None] * (heard - power[:, None] * pattern)
-        gradient += (pull / size)[:, None] * pattern
-        on_transfer = gradient.conj() @ shapes
-        along = np.concatenate(
-            [
-                2 * (on_transfer * by_frequency).real.sum(axis=0),
-                2 * (on_transfer * by_damping).real.sum(axis=0) - off / _DAMPING_SPREAD,
-                2 * (gradient.T @ transfer.conj()).real.ravel(),
-            ]
+        gradient = np.empty(len(packed))
+        value = modal_cost(
+            packed,
+            count,
+            self.frequency,
+            self._covariance,
+            self.weight,
+            self._heard,
+            self._trend,
+            gradient,
         )
-        return -value, -along
+        off = (packed[count : 2 * count] - np.log(_TYPICAL_DAMPING)) / _DAMPING_SPREAD
+        gradient[count : 2 * count] += off / _DAMPING_SPREAD
+        return value + 0.5 * float(off @ off), gradient
 
     def polished(self, modes: _Modes, steps: int = 30) -> _Modes:
         """Climb by Levenberg and Marquardt's steps, which follow the long valleys of the cost."""
