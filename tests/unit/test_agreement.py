@@ -63,6 +63,18 @@ def test_a_sound_in_a_small_part_of_the_frame_is_agreed_on() -> None:
     assert found.found.any()
 
 
+def test_a_few_blocks_that_a_codec_couples_are_no_sound() -> None:
+    content = frozen(7).reshape(FRAMES, 8, 8, 2)
+    rng = np.random.default_rng(2)
+    for one, other in (((1, 1), (1, 3)), ((4, 4), (6, 4)), ((5, 0), (5, 2)), ((2, 6), (4, 7))):
+        shared = 2.0 * rng.standard_normal((FRAMES, 2))
+        content[:, *one] += shared
+        content[:, *other] += shared
+    found = agreement(made_motion(content.reshape(FRAMES, -1), FPS))
+    assert found is not None
+    assert not found.found.any()
+
+
 def test_blocks_frozen_to_the_rounding_of_others_agree_on_nothing() -> None:
     """The gain of the lamp is fitted to all blocks, and trembles when one of them does."""
     common = np.outer(np.random.default_rng(0).standard_normal(FRAMES), np.ones(128))

@@ -110,3 +110,21 @@ def test_settings_that_make_no_sense_are_named() -> None:
         LucasKanadeSettings(block_px=2)
     with pytest.raises(VisualMicError, match="illumination is 'sun'"):
         LucasKanadeSettings(illumination="sun")
+
+
+@pytest.mark.parametrize("noise_std", [1.0, 30.0])
+def test_noise_in_the_mean_of_many_frames_is_no_texture(noise_std: float) -> None:
+    """Frames of noise alone agree with their mean, which is noise too, by chance only."""
+    rng = np.random.default_rng(4)
+    frames = np.clip(np.rint(rng.normal(128, noise_std, (1500, 96, 96))), 0, 255).astype(np.uint8)
+    motion = measure_lucas_kanade(ArrayFrames(frames, FPS))
+    assert not np.any(motion.signals)
+    assert motion.attributes["cramer_rao_px"] == np.inf
+
+
+def test_faint_texture_keeps_its_blocks() -> None:
+    scene = 128 + 0.02 * (texture(SIDE, SIDE) - 128)
+    frames = shifted_frames(scene, tone(1200, 0.0), noise_std=1.0, seed=3)
+    motion = measure_lucas_kanade(ArrayFrames(frames, FPS))
+    whitener = np.asarray(motion.arrays["whitener"])
+    assert np.count_nonzero(np.abs(whitener).sum(axis=(1, 2))) >= 0.9 * len(whitener)

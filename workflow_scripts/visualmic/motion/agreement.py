@@ -11,7 +11,8 @@ For channels `a` and `b` of blocks that do not touch, with spectra :math:`Z_s(f)
 .. math:: S = \operatorname{mean}_{a,b}\; \frac{\bigl[\sum_{s,f} \operatorname{Re}
           Z_{s,a} Z_{s,b}^*\bigr]^2}{(P_a + \epsilon)(P_b + \epsilon)} .
 
-Where blocks are independent its distribution does not change when every block's segments are given
+The few pairs most alike are left out: motion vectors taken over from a neighbour couple single
+blocks, where a sound moves all that it reaches. Where blocks are independent the distribution does not change when every block's segments are given
 random signs; these surrogates keep each block's spectrum, its bursts and their timing. A floor
 :math:`\epsilon` far below the sensor's noise keeps blocks that the codec has frozen, and which hold
 nothing but the rounding of the others, out of it.
@@ -46,6 +47,8 @@ _GRIDS = (4, 6)
 _BUSIEST = 36
 _BANDS = 8
 _SURROGATES = 24
+# Share of the pairs, the most alike, that do not count: a codec moves a few blocks at once.
+_COUPLED = 0.015
 # How far above the surrogates, in their standard deviations and their mean, agreement is believed.
 _DEVIATIONS = 7.0
 _RATIO = 1.15
@@ -172,13 +175,15 @@ def _against_surrogates(
 def _agreement(
     spectra: Spectra, apart: NDArray[np.bool_], bins: list[NDArray[np.intp]]
 ) -> NDArray[np.float64]:
-    """Mean squared correlation of channels that are apart, for each band."""
+    """Mean squared correlation of channels that are apart, the strongest left out, by band."""
     found = np.empty(len(bins))
     for band, chosen in enumerate(bins):
         part = spectra[:, chosen].reshape(-1, spectra.shape[2])
         covariance = part.real.T @ part.real + part.imag.T @ part.imag
         scale = 1 / np.sqrt(np.diag(covariance) + FROZEN * len(part))
-        found[band] = ((covariance * np.outer(scale, scale))[apart] ** 2).mean()
+        square = (covariance * np.outer(scale, scale))[apart] ** 2
+        kept = max(1, round((1 - _COUPLED) * len(square)))
+        found[band] = np.partition(square, kept - 1)[:kept].mean()
     return found
 
 

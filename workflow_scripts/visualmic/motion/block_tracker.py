@@ -22,6 +22,8 @@ _MAX_STEPS = 6
 _RELIABLE_PX = 0.025
 # A block, or a film, whose motion is known to no better than ten pixels shows none.
 _LEAST_INFORMATION = 0.01
+# Power of a block's texture over that of the noise in the reference, below which it has none.
+_LEAST_TEXTURE = 3.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class BlockTracker:
         Pixels that carry motion.
     noise : NoiseModel
         Noise variance as a function of brightness.
+    averaged : int
+        Frames that the reference is the mean of: what texture their noise leaves in it is none.
     block_px : int
         Side of a block in pixels, or 0 to choose.
     illumination, local_illumination : bool
@@ -98,6 +102,7 @@ class BlockTracker:
         usable: NDArray[np.bool_],
         noise: NoiseModel,
         *,
+        averaged: int,
         block_px: int,
         illumination: bool,
         local_illumination: bool,
@@ -119,6 +124,7 @@ class BlockTracker:
         total = float(self.weight.sum()) or 1.0
         self.mean_level = float((self.weight * self.reference).sum()) / total
         self._lay_blocks(block_px)
+        self._leave_out_blank(averaged)
         self._templates = Templates(self)
         still = int(self._templates.slots(quantise(np.zeros(2))[0]))
         tensor = self._templates.tensor[still].astype(np.float64)
@@ -162,6 +168,18 @@ class BlockTracker:
             slice(int(left[0]), int(left[0]) + columns * self.width),
         )
         self.blocks = rows * columns
+
+    def _leave_out_blank(self, averaged: int) -> None:
+        """Give no weight to blocks whose texture is no more than what noise left in the mean."""
+        _, *gradients = shifted_with_gradient(self.reference, 0.0, 0.0)
+        found = sum(self.block_sums(self.weight * gradient**2) for gradient in gradients)
+        impulse = np.zeros((33, 33), np.float32)
+        impulse[16, 16] = 1.0
+        _, *responses = shifted_with_gradient(impulse, 0.0, 0.0)
+        noise = float(sum((response**2).sum() for response in responses)) / averaged
+        pixels = self.block_sums((self.weight > 0).astype(np.float32))
+        blank = found < _LEAST_TEXTURE * noise * pixels
+        self.weight[self.spread(blank.astype(np.float32)) > 0] = 0
 
     def block_sums(self, image: Floats) -> Floats:
         """Sum an image (H, W) over each block, giving (blocks,)."""

@@ -192,11 +192,14 @@ def _prepare(
     variance = _difference_variance(lead)
     usable = ~unusable_pixels(reference, variance)
 
+    averaged = len(lead)
+
     def make(image: Floats, noise: NoiseModel, local: bool) -> BlockTracker:
         return BlockTracker(
             image,
             usable,
             noise,
+            averaged=averaged,
             block_px=settings.block_px,
             illumination=settings.illumination != "none",
             local_illumination=local,
@@ -217,6 +220,7 @@ def _prepare(
         # Motion blurs the mean; when it wipes the detail out, one frame is a better start.
         blurred = attempt == 0 and spread > _BLURRED_PX
         reference = some[0].astype(np.float32) if blurred else _aligned_mean(some, shift)
+        averaged = averaged if blurred else len(some)
         tracker = make(reference, noise, local)
     near = some[np.abs(shift).max(axis=1) < 0.3]
     if len(near) >= 4:
