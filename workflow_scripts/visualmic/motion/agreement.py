@@ -12,10 +12,10 @@ For channels `a` and `b` of blocks that do not touch, with spectra :math:`Z_s(f)
           Z_{s,a} Z_{s,b}^*\bigr]^2}{(P_a + \epsilon)(P_b + \epsilon)} .
 
 The few pairs most alike are left out: motion vectors taken over from a neighbour couple single
-blocks, where a sound moves all that it reaches. Where blocks are independent the distribution does not change when every block's segments are given
-random signs; these surrogates keep each block's spectrum, its bursts and their timing. A floor
-:math:`\epsilon` far below the sensor's noise keeps blocks that the codec has frozen, and which hold
-nothing but the rounding of the others, out of it.
+blocks, where a sound moves all that it reaches. Where blocks are independent the distribution does
+not change when every block's segments are given random signs; these surrogates keep each block's
+spectrum, its bursts and their timing. A floor :math:`\epsilon` far below the sensor's noise keeps
+blocks that the codec has frozen, and which hold nothing but the rounding of the others, out of it.
 
 References
 ----------

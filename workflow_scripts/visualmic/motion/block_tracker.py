@@ -8,14 +8,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from visualmic.motion.displaced_templates import Templates, quantise
+from visualmic.motion.displaced_templates import Templates
 from visualmic.motion.frame_comparison import FrameComparison
 from visualmic.motion.projection import project_blocks, project_rows, solve_blocks, whiten_blocks
 from visualmic.motion.reference import Floats, NoiseModel, shifted_with_gradient
 
-# A displacement further than this from its template asks for another one: of the whole frame, and
-# of a block, which is known less well.
+# A displacement further than this from its template asks for another one: of the whole frame, in
+# pixels, or in steps of the templates where it swings, and of a block, which is known less well.
+# Templates differ in what they make of the same motion: where one will do, it serves best.
 _LINEAR_PX = 0.2
+_LINEAR_STEPS = 0.6
 _BLOCK_LINEAR_PX = 0.3
 _MAX_STEPS = 6
 # Blocks known to no better than this are not followed one by one.
@@ -90,6 +92,8 @@ class BlockTracker:
         Remove gain and offset of the whole frame, and of each block.
     follow : bool
         Follow motion beyond the linear range.
+    swings : bool
+        Whether the frame as a whole moves far beyond it.
     pool : Executor
         Runs the ranges of blocks.
     threads : int
@@ -107,9 +111,11 @@ class BlockTracker:
         illumination: bool,
         local_illumination: bool,
         follow: bool,
+        swings: bool,
         pool: Executor,
         threads: int,
     ) -> None:
+        self.swings = swings
         self.reference = np.ascontiguousarray(reference, np.float32)
         self.noise = noise
         self.illumination = illumination
@@ -126,7 +132,8 @@ class BlockTracker:
         self._lay_blocks(block_px)
         self._leave_out_blank(averaged)
         self._templates = Templates(self)
-        still = int(self._templates.slots(quantise(np.zeros(2))[0]))
+        self._linear_px = _LINEAR_STEPS / self._templates.steps if swings else _LINEAR_PX
+        still = int(self._templates.slots(self._templates.quantise(np.zeros(2))[0]))
         tensor = self._templates.tensor[still].astype(np.float64)
         eigenvalues, vectors = np.linalg.eigh(tensor)
         eigenvalues = np.where(eigenvalues > _LEAST_INFORMATION, eigenvalues, 0.0)
@@ -217,11 +224,11 @@ class BlockTracker:
         coarse, gain, offset, residual = self._comparison.compare(frames, self._position)
         position = np.tile(self._position, (count, 1))
         if self._follow:
-            far = np.abs(coarse - position).max(axis=1) > _LINEAR_PX
-            position[far] = quantise(coarse[far])[2]
+            far = np.abs(coarse - position).max(axis=1) > self._linear_px
+            position[far] = self._templates.quantise(coarse[far])[2]
         displacement, shift = self._fit(frames, position, gain, offset)
         if self._follow:
-            self._position = quantise(np.median(shift, axis=0))[2]
+            self._position = self._templates.quantise(np.median(shift, axis=0))[2]
         signals = np.empty((count, 2 * self.blocks), np.float32)
         whiten_blocks(displacement, self.whitener, signals)
         return Tracked(
@@ -271,7 +278,7 @@ class BlockTracker:
         self, at: Floats, displacement: Floats, shift: Floats, single: bool
     ) -> tuple[Floats, NDArray[np.bool_]]:
         """Where blocks should be compared next (B, blocks, 2), and which (B, blocks) must be."""
-        away = [np.abs(shift[:, None, i] - at[..., i]) > _LINEAR_PX for i in range(2)]
+        away = [np.abs(shift[:, None, i] - at[..., i]) > self._linear_px for i in range(2)]
         wanted = away[0] | away[1]
         own = np.zeros_like(wanted)
         if single:
@@ -290,7 +297,7 @@ class BlockTracker:
         """Say which pixels and templates blocks at `at` (B, blocks, 2) are compared with."""
         if self._still is not None and at.shape == self._still.at.shape and not at.any():
             return self._still
-        index, whole, at = quantise(at)
+        index, whole, at = self._templates.quantise(at)
         limit_y = self.reference.shape[0] - self.height - self.block_y
         limit_x = self.reference.shape[1] - self.width - self.block_x
         inside_y = np.clip(whole[..., 1], -self.block_y, limit_y).astype(np.int32)
@@ -338,12 +345,11 @@ class BlockTracker:
         shift = np.column_stack([yy * pull_x - xy * pull_y, xx * pull_y - xy * pull_x])
         return displacement, shift / determinant[:, None], reach
 
-    @staticmethod
-    def _is_near(layout: "_Layout", shift: Floats, reach: Floats) -> bool:
+    def _is_near(self, layout: "_Layout", shift: Floats, reach: Floats) -> bool:
         """Whether all blocks of all frames are within the linear range of their templates."""
         if reach.max(initial=0.0) > _BLOCK_LINEAR_PX or not layout.together.all():
             return False
-        return bool(np.abs(shift - layout.at[:, 0]).max(initial=0.0) <= _LINEAR_PX)
+        return bool(np.abs(shift - layout.at[:, 0]).max(initial=0.0) <= self._linear_px)
 
     def _project(
         self,

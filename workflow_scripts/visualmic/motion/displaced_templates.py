@@ -10,22 +10,26 @@ from visualmic.motion.reference import Floats, shifted_with_gradient
 if TYPE_CHECKING:
     from visualmic.motion.block_tracker import BlockTracker
 
-# Templates are displaced by multiples of this, so what is left to the linear fit is half of it.
-_BANK_STEP = 0.25
-_BANK = np.array([-0.5, -0.25, 0.0, 0.25])
+# Templates are displaced by multiples of a step, so what is left to the linear fit is half of it.
+# Pictures are not quite what interpolation makes of them, and small steps keep that small too.
+_FINE, _COARSE = 8, 4
+_MOST_BYTES = 128 << 20
 
 
 class Templates:
     """The reference displaced by fractions of a pixel, made when a film first needs them.
 
     ``maps`` (slots, 2, H, W) holds the weighted gradients; the other arrays, (slots, blocks, ...),
-    what the comparison of a block with that template needs.
+    what the comparison of a block with that template needs. A pixel is parted in ``steps``, more
+    where the frame swings and the templates do not take too much memory.
     """
 
     def __init__(self, tracker: "BlockTracker") -> None:
         self._tracker = tracker
-        self.slot_of = np.full(len(_BANK) ** 2, -1, np.int32)
         height, width = tracker.reference.shape
+        fits = _FINE**2 * 2 * 4 * height * width <= _MOST_BYTES
+        self.steps = _FINE if tracker.swings and fits else _COARSE
+        self.slot_of = np.full(self.steps**2, -1, np.int32)
         self.maps = np.zeros((0, 2, height, width), np.float32)
         blocks = tracker.blocks
         self.tensor = np.zeros((0, blocks, 2, 2), np.float32)
@@ -45,17 +49,18 @@ class Templates:
                 setattr(self, name, np.concatenate([getattr(self, name), new]))
         return self.slot_of[index]
 
-    def pick(self, name: str, slots: NDArray[np.int32]) -> Floats:
-        """Give what each block (B, blocks) needs from its template: (B or 1, blocks, ...)."""
-        array: Floats = getattr(self, name)
-        first = slots.flat[0]
-        if (slots == first).all():
-            return array[first][None]
-        return array[slots, np.arange(slots.shape[1])]
+    def quantise(self, position: Floats) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
+        """Split positions (..., 2) in x, y into bank index, whole pixels, and the template's."""
+        half = self.steps // 2
+        steps = np.rint(position * self.steps).astype(np.int64)
+        whole = np.floor_divide(steps + half, self.steps)
+        fraction = steps - self.steps * whole + half
+        index = (fraction[..., 1] * self.steps + fraction[..., 0]).astype(np.int32)
+        return index, whole.astype(np.int32), steps / self.steps
 
     def _make(self, index: int) -> dict[str, Floats]:
         tracker = self._tracker
-        shift_y, shift_x = _BANK[index // len(_BANK)], _BANK[index % len(_BANK)]
+        shift_y, shift_x = (part / self.steps - 0.5 for part in divmod(index, self.steps))
         image, *gradients = shifted_with_gradient(tracker.reference, float(shift_x), float(shift_y))
         centred = image - tracker.mean_level
         maps = np.stack(gradients) * tracker.weight
@@ -80,14 +85,3 @@ class Templates:
             "with_centred": sums(centred),
             "with_one": sums(1.0),
         }
-
-
-def quantise(
-    position: Floats,
-) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
-    """Split positions (..., 2) in x, y into bank index, whole pixels, and the template's own."""
-    steps = np.rint(position / _BANK_STEP).astype(np.int64)
-    whole = np.floor_divide(steps + 2, 4)
-    fraction = steps - 4 * whole + 2
-    index = (fraction[..., 1] * len(_BANK) + fraction[..., 0]).astype(np.int32)
-    return index, whole.astype(np.int32), steps * _BANK_STEP

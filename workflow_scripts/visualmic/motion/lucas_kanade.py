@@ -49,6 +49,8 @@ _MAX_LEAD_FRAMES = 1024
 # Spread of the frames' shifts below which their mean is sharp, and above which it is no start.
 _SHARP_PX = 0.05
 _BLURRED_PX = 0.4
+# And above which the frame moves too far for templates that lie far apart.
+_SWINGING_PX = 0.12
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,7 @@ def _prepare(
     usable = ~unusable_pixels(reference, variance)
 
     averaged = len(lead)
+    swings = False
 
     def make(image: Floats, noise: NoiseModel, local: bool) -> BlockTracker:
         return BlockTracker(
@@ -204,6 +207,7 @@ def _prepare(
             illumination=settings.illumination != "none",
             local_illumination=local,
             follow=settings.follow,
+            swings=swings,
             pool=pool,
             threads=threads,
         )
@@ -217,6 +221,7 @@ def _prepare(
         spread = float(np.std(shift, axis=0).max())
         if not settings.follow or spread < _SHARP_PX:
             break
+        swings = spread > _SWINGING_PX
         # Motion blurs the mean; when it wipes the detail out, one frame is a better start.
         blurred = attempt == 0 and spread > _BLURRED_PX
         reference = some[0].astype(np.float32) if blurred else _aligned_mean(some, shift)
