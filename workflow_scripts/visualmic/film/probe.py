@@ -249,7 +249,11 @@ def _read_packets(path: str | os.PathLike[str]) -> tuple[str, _Packets]:
         assert process.stdout is not None
         with open(process.stdout.fileno(), encoding="ascii", closefd=False) as table:
             packets = _parse_packets(table)
-        process.wait()
+        if process.wait() < 0:
+            raise VisualMicError(
+                f"ffmpeg was killed by signal {-process.returncode} while it looked {path} over;"
+                " free some memory and run again"
+            )
         return runner.read_log(errors), packets
 
 
