@@ -23,6 +23,7 @@ from visualmic.hybrid.training import (
     train_hybrid,
 )
 from visualmic.motion.methods import recover
+from visualmic.motion.modal import ModalModel
 from visualmic.motion.wiener import Beam, WienerSettings, local_gain, wiener_gain
 from visualmic.simulate.scene import Scene
 from visualmic.simulate.settings import SimulationSettings
@@ -112,6 +113,17 @@ def test_the_scale_of_the_beam_does_not_matter(random_network) -> None:
     np.testing.assert_allclose(
         network_gain(louder, SETTINGS, frequency, folder)[0], heard * 1000, rtol=1e-3
     )
+
+
+def test_nothing_is_guessed_where_the_modes_were_found(random_network) -> None:
+    _, folder = random_network
+    beam, frequency = beam_of(50, 65), np.arange(65) * 4.3
+    guessed, _ = network_gain(beam, SETTINGS, frequency, folder)
+    beam.modes = ModalModel(np.array([90.0, 200.0]), np.full(2, 0.1), np.eye(2), 0.0)
+    heard, _ = network_gain(beam, SETTINGS, frequency, folder)
+    turned = heard[:, 8:] / (beam.spectra * beam.gain)[:, 8:]
+    np.testing.assert_allclose(turned.imag, 0, atol=1e-4)
+    assert np.abs((guessed[:, 8:] / (beam.spectra * beam.gain)[:, 8:]).imag).max() > 0.05
 
 
 def test_missing_weights_are_one_clear_line(tmp_path: Path) -> None:

@@ -46,6 +46,9 @@ def network_gain(
     """
     wiener, snr = local_gain(beam, settings.suppress_noise)
     log_gain, phase = _network(EQUALISER, folder).run(None, {"input": statistics(beam, frequency)})
+    if beam.modes is not None:
+        # Found from the motion itself, they leave nothing to be guessed.
+        log_gain, phase = np.zeros_like(log_gain), np.zeros_like(phase)
     colour = noise_colour(beam) + 2 * log_gain
     mask = _network(MASK, folder)
     gain = np.empty(beam.spectra.shape, np.float32)
