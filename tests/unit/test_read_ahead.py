@@ -119,6 +119,28 @@ def test_a_group_that_is_not_where_it_should_be_is_noticed(tmp_path: Path) -> No
                 list(pictures.group(first, stop))
 
 
+@pytest.mark.parametrize("fault", ["twice", "damaged"])
+def test_nothing_out_of_place_is_handed_on(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = FilmFrames(film_of(tmp_path / "a.mp4"))
+    real = Pictures._decoded
+
+    def faulty(self: Pictures, packet: object) -> Iterator[NDArray[np.uint8]]:
+        for luma in real(self, packet):  # type: ignore[arg-type]
+            yield luma
+            if fault == "twice":
+                yield luma
+            else:
+                self._complain("a damaged frame")
+
+    monkeypatch.setattr(Pictures, "_decoded", faulty)
+    given: list[NDArray[np.uint8]] = []
+    with Pictures(film.info, film.crop) as pictures, pytest.raises(GroupLost):
+        given.extend(luma.copy() for luma in pictures.group(40, 80))
+    assert len(given) <= 40
+
+
 def test_damage_is_told_as_when_reading_in_order(tmp_path: Path) -> None:
     lossless = ("-c:v", "libx264", "-qp", "0", "-g", "40")
     luma = random_luma(200, 64, 64)

@@ -102,27 +102,37 @@ class Pictures:
                 )
             wanted = self._start + float(self._info.time_s[first]) * ticks
             container.seek(round(wanted + frame / 2), stream=stream)
-            taken, given = 0, 0
-            for packet in container.demux(stream):
-                if not taken:
-                    late = packet.pts - wanted if packet.pts is not None else math.inf
-                    if late > frame / 2:
-                        raise GroupLost
-                    if late < -frame / 2 or not packet.is_keyframe:
-                        continue
+            given = 0
+            for packet in self._packets_of(stream, wanted, frame, stop - first):
                 for luma in self._decoded(packet):
                     given += 1
+                    # Nothing that may be out of place is handed on.
+                    if self.damage or given > stop - first:
+                        raise GroupLost
                     yield luma
-                taken += 1
-                if taken == stop - first:
-                    break
-            for luma in self._decoded(None):
-                given += 1
-                yield luma
         except av.FFmpegError as error:
             raise GroupLost from error
-        if given != stop - first or self.damage:
+        if self.damage or given < stop - first:
             raise GroupLost
+
+    def _packets_of(
+        self, stream: "av.VideoStream", wanted: float, frame: float, count: int
+    ) -> "Iterator[av.Packet | None]":
+        """Yield `count` packets from the key frame at `wanted` on, in ticks, then None."""
+        assert self._container is not None
+        taken = 0
+        for packet in self._container.demux(stream):
+            if not taken:
+                late = packet.pts - wanted if packet.pts is not None else math.inf
+                if late > frame / 2:
+                    raise GroupLost
+                if late < -frame / 2 or not packet.is_keyframe:
+                    continue
+            yield packet
+            taken += 1
+            if taken == count:
+                break
+        yield None
 
     def _opened(self) -> "tuple[av.container.InputContainer, av.VideoStream]":
         import av
