@@ -55,6 +55,20 @@ def test_swings_far_beyond_the_linear_range_are_followed(amplitude_px: float) ->
     assert np.abs(error[:, 1]).max() < 0.02
 
 
+def test_finer_templates_serve_a_frame_that_swings(monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = tone(400, 1.2)
+    frames = shifted_frames(texture(SIDE, SIDE), truth, noise_std=0.3, seed=2)
+
+    def error() -> float:
+        found = common_shift(measure_lucas_kanade(ArrayFrames(frames, FPS)))[:, 0]
+        gain = found @ truth / (truth @ truth)
+        return float(np.std(found - gain * truth))
+
+    fine = error()
+    monkeypatch.setattr("visualmic.motion.lucas_kanade._SWINGING_PX", np.inf)
+    assert fine < 0.7 * error()
+
+
 def test_without_following_a_large_swing_is_lost() -> None:
     scene = texture(SIDE, SIDE, period_px=24.0) + 0.5 * (texture(SIDE, SIDE, seed=1) - 128)
     frames = shifted_frames(scene, tone(200, 3.0), noise_std=0.7)

@@ -145,8 +145,7 @@ class FilmFrames:
     def _spans(self) -> list[tuple[int, int]]:
         """Part the film where decoding can begin anew, for several threads; empty where it cannot.
 
-        Small frames are decoded best by one thread each stretch; of large ones, that would take too
-        much memory, and their parts are decoded side by side.
+        Stretches of large frames would take too much memory: several frames are decoded at once.
         """
         most = _SPAN_BYTES // (self.width * self.height)
         if self._cores() < 2 or self.info.variable_frame_rate:
