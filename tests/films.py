@@ -52,6 +52,15 @@ def encode_luma(
     return path
 
 
+def garble(path: Path, offset: int, count: int) -> None:
+    """Spoil `count` bytes of a file, `offset` after its middle."""
+    content = bytearray(path.read_bytes())
+    first = len(content) // 2 + offset
+    for at in range(first, first + count):
+        content[at] ^= 0x55
+    path.write_bytes(content)
+
+
 def make_film(
     path: Path,
     frames: int = 24,

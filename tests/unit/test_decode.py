@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from films import encode_luma, make_film, random_luma, run_ffmpeg
+from films import encode_luma, garble, make_film, random_luma, run_ffmpeg
 from numpy.typing import NDArray
 from visualmic.errors import VisualMicError, VisualMicWarning
 from visualmic.film.decode import FilmFrames
@@ -196,13 +196,9 @@ def test_damage_that_the_decoder_patches_is_told(tmp_path: Path) -> None:
     luma = random_luma(20, 64, 64)
     path = encode_luma(tmp_path / "a.mp4", luma, pixels="yuv420p", codec=lossless)
     film = FilmFrames(path)
-    content = bytearray(path.read_bytes())
     # Well inside the data of one frame of some 6000 bytes: its length, which would take other
     # frames with it, stays whole.
-    inside = len(content) // 2 + 2000
-    for at in range(inside, inside + 300):
-        content[at] ^= 0x55
-    path.write_bytes(content)
+    garble(path, 2000, 300)
     with pytest.warns(VisualMicWarning, match="found damage"):
         assert len(read_all(film)) == 20
 

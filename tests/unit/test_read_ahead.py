@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from films import encode_luma, random_luma
+from films import encode_luma, garble, random_luma
 from numpy.typing import NDArray
 from visualmic.errors import VisualMicError, VisualMicWarning
 from visualmic.film import decode
@@ -147,11 +147,7 @@ def test_damage_is_told_as_when_reading_in_order(tmp_path: Path) -> None:
     path = encode_luma(tmp_path / "a.mp4", luma, pixels="yuv420p", codec=lossless)
     film = FilmFrames(path, threads=2)
     assert len(film.info.entries) > 5
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 2 + 2000
-    for at in range(middle, middle + 300):
-        content[at] ^= 0x55
-    path.write_bytes(content)
+    garble(path, 2000, 300)
     with pytest.warns(VisualMicWarning, match="found damage"):
         assert len(read_all(film)) == 200
 
