@@ -127,6 +127,8 @@ def test_every_switch_of_a_cure_runs(folder: Path, tmp_path: Path) -> None:
     switches += [
         "--keep-codec-noise",
         "--keep-resonances",
+        "--exposure",
+        "0.25",
         "--illumination",
         "local",
         "--threads",

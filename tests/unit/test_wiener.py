@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from arrays import ArrayFrames, shifted_frames, texture
 from numpy.typing import NDArray
+from visualmic.errors import VisualMicError
 from visualmic.evaluate.equaliser import info
+from visualmic.motion.hearing import HearingSettings
 from visualmic.motion.methods import method_named, recover
 from visualmic.motion.spectra import ShortTimeFourier, highpass
 
@@ -30,6 +32,30 @@ def test_a_rigid_sound_comes_back_as_clear_as_the_light_allows() -> None:
     assert abs(np.corrcoef(heard, sound)[0, 1]) > 0.97
     assert recovery.diagnosis.verdict.startswith("a sound from")
     assert recovery.diagnosis.as_dict()["ratio_db"] == pytest.approx(0, abs=0.7)
+
+
+def test_what_the_shutter_smeared_is_made_up_for() -> None:
+    time = np.arange(4400) / FPS
+    tones, open_share = (150.0, 950.0), 0.5
+    kept = [float(np.sinc(open_share * tone / FPS)) for tone in tones]
+    motion = sum(k * np.sin(2 * np.pi * f * time) for k, f in zip(kept, tones, strict=True))
+    frames = shifted_frames(texture(64, 64), 0.05 * motion, (0.6, 0.8), noise_std=1.0, seed=1)
+
+    def loudness(exposure: float) -> list[float]:
+        settings = HearingSettings(exposure=exposure)
+        heard = recover(ArrayFrames(frames, FPS), "lucas-kanade", combine_settings=settings).sound
+        spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+        return [float(spectrum[round(tone * len(heard) / FPS)]) for tone in tones]
+
+    low, high = loudness(open_share)
+    assert high / low == pytest.approx(1, abs=0.02)
+    low, high = loudness(0.0)
+    assert high / low == pytest.approx(kept[1] / kept[0], abs=0.02)
+
+
+def test_a_shutter_open_for_longer_than_a_frame_is_refused() -> None:
+    with pytest.raises(VisualMicError, match=r"exposure is 1\.5: give the share"):
+        HearingSettings(exposure=1.5)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -22,6 +22,7 @@ _SWITCHES = (
     "keep_copies",
     "keep_codec_noise",
     "keep_resonances",
+    "exposure",
 )
 
 
@@ -92,6 +93,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-resonances",
         action="store_true",
         help="do not take the object's own resonances out of the sound",
+    )
+    cures.add_argument(
+        "--exposure",
+        type=float,
+        metavar="SHARE",
+        help="share of the frame interval in which the shutter was open, 0 to 1: what it smeared is"
+        " made up for (default 0.5)",
     )
 
 
@@ -191,7 +199,11 @@ def _settings(arguments: argparse.Namespace) -> tuple[object, object]:
     if arguments.threads is not None and arguments.threads < 1:
         raise VisualMicError(f"--threads is {arguments.threads}: give 1 or more")
     if arguments.method == "pyramid":
-        given = [f"--{name.replace('_', '-')}" for name in _SWITCHES if getattr(arguments, name)]
+        given = [
+            f"--{name.replace('_', '-')}"
+            for name in _SWITCHES
+            if getattr(arguments, name) not in (None, False)
+        ]
         if given:
             raise VisualMicError(
                 f"{', '.join(given)} belongs to the methods lucas-kanade and hybrid, not to"
@@ -210,5 +222,6 @@ def _settings(arguments: argparse.Namespace) -> tuple[object, object]:
         doubt_copied_frames=not arguments.keep_copies,
         require_agreement=not arguments.keep_codec_noise,
         undo_resonances=not arguments.keep_resonances,
+        exposure=0.5 if arguments.exposure is None else arguments.exposure,
     )
     return measure, combine

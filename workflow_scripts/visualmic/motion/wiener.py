@@ -84,6 +84,9 @@ class WienerSettings:
         Let the Wiener gain follow the sound in time; else it is one gain for each frequency.
     undo_resonances : bool
         Take the object's resonances out of the sound, where the motion gives them away.
+    exposure : float
+        Share of the frame interval in which the shutter is open; what it smeared is made up for.
+        0 leaves it as it is.
     """
 
     highpass_hz: float = 20.0
@@ -92,6 +95,7 @@ class WienerSettings:
     factors: int = 4
     suppress_noise: bool = True
     undo_resonances: bool = True
+    exposure: float = 0.5
 
     def __post_init__(self) -> None:
         if self.highpass_hz <= 0:
@@ -102,6 +106,11 @@ class WienerSettings:
             raise VisualMicError(f"window_s is {self.window_s}: give a time above 0, such as 0.23")
         if self.bands < 1 or self.factors < 1:
             raise VisualMicError("bands and factors must each be at least 1")
+        if not 0 <= self.exposure <= 1:
+            raise VisualMicError(
+                f"exposure is {self.exposure}: give the share of the frame interval in which the"
+                " shutter is open, from 0 to 1"
+            )
 
     def window(self, fps: float, total: int) -> int:
         """Give the samples in a window for a film of `total` frames, a power of two."""
@@ -238,6 +247,8 @@ def combine_channels(
         if beam.modes is not None:
             break
     spectrum, snr = (enhance or wiener_gain)(beam, settings, frequency)
+    # A shutter averages the motion while it is open.
+    spectrum /= np.sinc(settings.exposure * frequency / fps).astype(np.float32)
     stft = ShortTimeFourier(length, 4, "hann")
     unit = float(motion.attributes.get("cramer_rao_px", 1.0))
     channel = (bands.noise[:, None] * basis) @ beam.pattern
