@@ -99,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="SHARE",
         help="share of the frame interval in which the shutter was open, 0 to 1: what it smeared is"
-        " made up for (default 0.5)",
+        " made up for (default: nothing is)",
     )
 
 
@@ -222,6 +222,6 @@ def _settings(arguments: argparse.Namespace) -> tuple[object, object]:
         doubt_copied_frames=not arguments.keep_copies,
         require_agreement=not arguments.keep_codec_noise,
         undo_resonances=not arguments.keep_resonances,
-        exposure=0.5 if arguments.exposure is None else arguments.exposure,
+        exposure=arguments.exposure or 0.0,
     )
     return measure, combine

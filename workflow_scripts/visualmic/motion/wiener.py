@@ -85,8 +85,8 @@ class WienerSettings:
     undo_resonances : bool
         Take the object's resonances out of the sound, where the motion gives them away.
     exposure : float
-        Share of the frame interval in which the shutter is open; what it smeared is made up for.
-        0 leaves it as it is.
+        Share of the frame interval in which the shutter was open: what it smeared is made up for.
+        At 0 the sound is that of the motion as it was filmed.
     """
 
     highpass_hz: float = 20.0
@@ -95,7 +95,7 @@ class WienerSettings:
     factors: int = 4
     suppress_noise: bool = True
     undo_resonances: bool = True
-    exposure: float = 0.5
+    exposure: float = 0.0
 
     def __post_init__(self) -> None:
         if self.highpass_hz <= 0:
