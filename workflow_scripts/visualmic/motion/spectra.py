@@ -16,12 +16,14 @@ Rows = Callable[[int, int], Floats]
 def highpass(signals: Floats, fps: float, cutoff_hz: float) -> Floats:
     """Remove slow motion from signals (T, C) with a zero-phase Butterworth response of order 4.
 
-    The ends are continued by point reflection, so that an offset or a drift leaves no step.
+    The ends are continued by reflection about where a line through each end arrives, so that an
+    offset or a drift leaves no step, and a sound that is cut off there none either.
     """
     total = len(signals)
     padding = min(total - 1, int(4 * fps / cutoff_hz))
-    before = 2 * signals[0] - signals[padding:0:-1]
-    after = 2 * signals[-1] - signals[-2 : -padding - 2 : -1]
+    near = min(total, max(2, int(2 * fps / cutoff_hz)))
+    before = 2 * _line_at_start(signals[:near]) - signals[padding:0:-1]
+    after = 2 * _line_at_start(signals[: -near - 1 : -1]) - signals[-2 : -padding - 2 : -1]
     extended = np.concatenate([before, signals, after])
     length = next_fast_len(len(extended), real=True)
     frequency = np.fft.rfftfreq(length, 1 / fps)
@@ -32,6 +34,17 @@ def highpass(signals: Floats, fps: float, cutoff_hz: float) -> Floats:
         spectrum = rfft(extended[:, channel], length) * response.astype(np.float32)
         out[:, channel] = irfft(spectrum, length)[padding : padding + total]
     return out
+
+
+def _line_at_start(signals: Floats) -> Floats:
+    """Give where the line of least squares through signals (N, C) starts, (C,)."""
+    count = len(signals)
+    if count < 3:
+        return np.asarray(signals[0])
+    # The weights with which a value counts at the start of the line through all.
+    place = np.arange(count, dtype=signals.dtype)
+    weight = (4 * count - 2 - 6 * place) / (count * (count + 1))
+    return np.asarray(weight @ signals, signals.dtype)
 
 
 def neighbours_mean(values: Floats, size: tuple[int, int]) -> Floats:
