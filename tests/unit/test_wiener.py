@@ -119,6 +119,16 @@ def test_the_highpass_removes_drift_and_keeps_the_tone_in_phase() -> None:
     np.testing.assert_allclose(found[500:-500], tone[500:-500], atol=0.01)
 
 
+def test_the_highpass_leaves_a_tone_as_it_is_where_the_film_begins_and_ends() -> None:
+    time = np.arange(2200) / FPS
+    tone = np.cos(2 * np.pi * 200 * time)
+    sway = 10 * np.sin(2 * np.pi * 2 * time + 1)
+    for slow in (0 * sway, sway):
+        left = highpass((tone + slow)[:, None], FPS, 20.0)[:, 0] - tone
+        assert np.sqrt(np.mean(left[:110] ** 2)) < 0.06
+        assert np.sqrt(np.mean(left[-110:] ** 2)) < 0.06
+
+
 def test_an_unknown_method_names_the_nearest() -> None:
     from visualmic.errors import VisualMicError
 

@@ -21,7 +21,7 @@ def highpass(signals: Floats, fps: float, cutoff_hz: float) -> Floats:
     """
     total = len(signals)
     padding = min(total - 1, int(4 * fps / cutoff_hz))
-    near = min(total, max(2, int(2 * fps / cutoff_hz)))
+    near = min(total, max(2, int(fps / cutoff_hz / 2)))
     before = 2 * _line_at_start(signals[:near]) - signals[padding:0:-1]
     after = 2 * _line_at_start(signals[: -near - 1 : -1]) - signals[-2 : -padding - 2 : -1]
     extended = np.concatenate([before, signals, after])
