@@ -1,4 +1,4 @@
-"""What the hybrid's network adds to the Wiener filter, on rendered films of its own kinds.
+"""What the hybrid's networks add to the Wiener filter, on rendered films of its own kinds.
 
 Objects, sounds, capture rates, noise, compression, shake and flicker are drawn at random; the
 sounds are of a speaker and of music that the network was not trained with (where they are not at
@@ -141,8 +141,16 @@ def targets(rows: list[Row]) -> list[tuple[bool, str]]:
     worse = float((gain < 0).mean())
     lost = float(np.min(gain[plain >= CLEAR_DB], initial=0.0))
     lines = [
-        (median >= LEAST_GAIN_DB, f"median gain in SI-SDR {median:+.2f} dB, of 3 wanted"),
-        (worse < MOST_WORSE, f"worse on {100 * worse:.0f} % of {len(gain)} films"),
+        (
+            median >= LEAST_GAIN_DB,
+            f"median gain in SI-SDR {median:+.2f} dB, of 3 wanted; mean {gain.mean():+.2f} dB, most"
+            f" {gain.max():+.1f} dB",
+        ),
+        (
+            worse < MOST_WORSE,
+            f"worse on {100 * worse:.0f} % of {len(gain)} films, by more than 0.05 dB on"
+            f" {100 * float((gain < -0.05).mean()):.0f} %",
+        ),
         (lost > -MOST_LOSS_DB, f"at most {-lost:.2f} dB lost where there were {CLEAR_DB:g}"),
     ]
     for metric, sign in (("estoi", 1), ("lsd_db", -1)):

@@ -10,21 +10,23 @@ import torch
 from visualmic.errors import VisualMicError
 from visualmic.evaluate.alignment import align
 from visualmic.evaluate.waveform import si_sdr
-from visualmic.hybrid.enhance import EQUALISER, MASK, WEIGHTS, network_gain
-from visualmic.hybrid.examples import Sounds, draw_example
+from visualmic.hybrid.enhance import MASK, RESPONSE, WEIGHTS, clear_beam, expect_response
+from visualmic.hybrid.examples import BeamMaker, Sounds, draw_spectra
 from visualmic.hybrid.features import cell_features, logit, noise_colour, statistics
 from visualmic.hybrid.network import REACH, Hybrid
 from visualmic.hybrid.training import (
+    Beams,
     HybridTraining,
-    StoredBeams,
     distortion_db,
     export_hybrid,
-    store_examples,
+    read_sounds,
+    response_loss,
+    store_sounds,
     train_hybrid,
 )
+from visualmic.motion.beam import Beam, local_gain
 from visualmic.motion.methods import recover
-from visualmic.motion.modal import ModalModel
-from visualmic.motion.wiener import Beam, WienerSettings, local_gain, wiener_gain
+from visualmic.motion.wiener import WienerSettings, wiener_gain
 from visualmic.simulate.scene import Scene
 from visualmic.simulate.settings import SimulationSettings
 
@@ -51,7 +53,7 @@ def beam_of(windows: int, bins: int, seed: int = 0) -> Beam:
 def random_network(tmp_path_factory: pytest.TempPathFactory) -> tuple[Hybrid, Path]:
     torch.manual_seed(3)
     network = Hybrid()
-    for part in (network.equaliser.leave, network.mask.leave):
+    for part in (network.response.leave, network.mask.leave):
         torch.nn.init.normal_(part.weight, std=0.3)
     folder = tmp_path_factory.mktemp("random")
     export_hybrid(network, folder)
@@ -61,11 +63,28 @@ def random_network(tmp_path_factory: pytest.TempPathFactory) -> tuple[Hybrid, Pa
 def test_an_untrained_network_is_the_wiener_filter(tmp_path: Path) -> None:
     export_hybrid(Hybrid(), tmp_path)
     beam, frequency = beam_of(90, 129), np.arange(129) * 4.3
-    heard, snr = network_gain(beam, SETTINGS, frequency, tmp_path)
+    heard, snr = clear_beam(beam, SETTINGS, frequency, tmp_path)
     plain, plain_snr = wiener_gain(beam, SETTINGS, frequency)
     np.testing.assert_array_equal(snr, plain_snr)
     # Its gain stays a little away from nought and one, so that there is a way out.
     np.testing.assert_allclose(heard, plain, rtol=0.03, atol=0.004 * np.abs(beam.spectra).max())
+
+
+def test_one_gain_for_each_frequency_is_left_as_it_is(random_network) -> None:
+    _, folder = random_network
+    beam, frequency = beam_of(50, 65), np.arange(65) * 4.3
+    steady = WienerSettings(suppress_noise=False)
+    heard, _ = clear_beam(beam, steady, frequency, folder)
+    np.testing.assert_allclose(heard, wiener_gain(beam, steady, frequency)[0])
+
+
+def test_an_untrained_network_expects_a_flat_response(tmp_path: Path) -> None:
+    export_hybrid(Hybrid(), tmp_path)
+    beam, frequency = beam_of(90, 129), np.arange(129) * 4.3
+    expected = expect_response(beam, frequency, tmp_path)
+    np.testing.assert_allclose(expected.log_power, -np.log(beam.level), atol=1e-6)
+    # What is heard well counts most.
+    assert expected.weight.argmax() == pytest.approx(129 / 4, abs=4)
 
 
 @pytest.mark.parametrize(("windows", "bins"), [(30, 33), (70, 257), (40, 513)])
@@ -73,17 +92,18 @@ def test_onnx_gives_the_numbers_of_pytorch(windows: int, bins: int, random_netwo
     network, folder = random_network
     beam, frequency = beam_of(windows, bins), np.arange(bins) * 4.3
     gain, snr = local_gain(beam)
-    sound = beam.spectra * beam.gain * np.sqrt(beam.level) * (snr > 0) * (frequency >= 10)
-    inputs = (
-        statistics(beam, frequency),
-        cell_features(beam, frequency, gain, noise_colour(beam)),
-        logit(gain).astype(np.float32),
-        sound.astype(np.complex64),
-    )
+    told, _ = statistics(np.abs(beam.spectra) ** 2, frequency, beam.bias, beam.level)
+    cells = cell_features(beam, frequency, gain, noise_colour(beam))
     with torch.no_grad():
-        expected = network(*(torch.from_numpy(one) for one in inputs)).numpy()
-    heard, _ = network_gain(beam, SETTINGS, frequency, folder)
-    np.testing.assert_allclose(heard, expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+        log_power = network.response(torch.from_numpy(told[None]))[0][0].numpy()
+        shift = network.mask(torch.from_numpy(cells)).numpy()
+    expected = expect_response(beam, frequency, folder)
+    np.testing.assert_allclose(expected.log_power + np.log(beam.level), log_power, atol=2e-4)
+    mask = 1 / (1 + np.exp(-(logit(gain) + shift)))
+    sound = beam.spectra * beam.gain * np.sqrt(beam.level) * (snr > 0) * (frequency >= 10)
+    heard, _ = clear_beam(beam, SETTINGS, frequency, folder)
+    scale = float(np.abs(heard).max())
+    np.testing.assert_allclose(heard, mask * sound, rtol=1e-3, atol=1e-4 * scale)
 
 
 def test_a_long_recording_is_heard_in_pieces_without_seams(
@@ -91,9 +111,9 @@ def test_a_long_recording_is_heard_in_pieces_without_seams(
 ) -> None:
     _, folder = random_network
     beam, frequency = beam_of(700, 65), np.arange(65) * 4.3
-    pieces, _ = network_gain(beam, SETTINGS, frequency, folder)
+    pieces, _ = clear_beam(beam, SETTINGS, frequency, folder)
     monkeypatch.setattr("visualmic.hybrid.enhance._PIECE", 10_000)
-    whole, _ = network_gain(beam, SETTINGS, frequency, folder)
+    whole, _ = clear_beam(beam, SETTINGS, frequency, folder)
     np.testing.assert_allclose(pieces, whole, rtol=1e-4, atol=1e-5 * np.abs(whole).max())
 
 
@@ -106,34 +126,23 @@ def test_pieces_overlap_by_all_that_a_cell_sees() -> None:
 def test_the_scale_of_the_beam_does_not_matter(random_network) -> None:
     _, folder = random_network
     beam, frequency = beam_of(50, 65), np.arange(65) * 4.3
-    heard, _ = network_gain(beam, SETTINGS, frequency, folder)
+    heard, _ = clear_beam(beam, SETTINGS, frequency, folder)
     louder = Beam(
         beam.spectra, beam.gain * 1000, beam.power, beam.level, beam.pattern, beam.bias, None
     )
     np.testing.assert_allclose(
-        network_gain(louder, SETTINGS, frequency, folder)[0], heard * 1000, rtol=1e-3
+        clear_beam(louder, SETTINGS, frequency, folder)[0], heard * 1000, rtol=1e-3
     )
-
-
-def test_nothing_is_guessed_where_the_modes_were_found(random_network) -> None:
-    _, folder = random_network
-    beam, frequency = beam_of(50, 65), np.arange(65) * 4.3
-    guessed, _ = network_gain(beam, SETTINGS, frequency, folder)
-    beam.modes = ModalModel(np.array([90.0, 200.0]), np.full(2, 0.1), np.eye(2), 0.0)
-    heard, _ = network_gain(beam, SETTINGS, frequency, folder)
-    turned = heard[:, 8:] / (beam.spectra * beam.gain)[:, 8:]
-    np.testing.assert_allclose(turned.imag, 0, atol=1e-4)
-    assert np.abs((guessed[:, 8:] / (beam.spectra * beam.gain)[:, 8:]).imag).max() > 0.05
 
 
 def test_missing_weights_are_one_clear_line(tmp_path: Path) -> None:
     beam = beam_of(30, 33)
     with pytest.raises(VisualMicError, match=r"weights of the hybrid.*are missing: install"):
-        network_gain(beam, SETTINGS, np.arange(33) * 4.3, tmp_path)
+        clear_beam(beam, SETTINGS, np.arange(33) * 4.3, tmp_path)
 
 
 def test_the_shipped_weights_are_small_and_complete() -> None:
-    sizes = [(WEIGHTS / name).stat().st_size for name in (EQUALISER, MASK)]
+    sizes = [(WEIGHTS / name).stat().st_size for name in (RESPONSE, MASK)]
     assert sum(sizes) < 10e6
     assert (WEIGHTS / "card.md").stat().st_size > 500
 
@@ -142,62 +151,85 @@ def test_hearing_with_the_hybrid_needs_no_torch() -> None:
     code = (
         "import sys, numpy as np\n"
         "from visualmic.motion.methods import method_named\n"
-        "from visualmic.hybrid.enhance import _network, EQUALISER, WEIGHTS\n"
-        "method_named('hybrid'); _network(EQUALISER, WEIGHTS)\n"
+        "from visualmic.hybrid.enhance import _network, RESPONSE, WEIGHTS\n"
+        "method_named('hybrid'); _network(RESPONSE, WEIGHTS)\n"
         "assert 'torch' not in sys.modules and 'pandas' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_an_example_is_the_same_again_and_differs_by_seed() -> None:
-    one, again = draw_example(NO_SOUNDS, 4), draw_example(NO_SOUNDS, 4)
-    other = draw_example(NO_SOUNDS, 9)
+def test_a_sound_is_the_same_again_and_differs_by_seed() -> None:
+    one, again, other = (draw_spectra(NO_SOUNDS, seed) for seed in (4, 4, 9))
     assert one is not None
     assert again is not None
     assert other is not None
-    np.testing.assert_array_equal(one.beam.spectra, again.beam.spectra)
-    assert one.beam.spectra.shape != other.beam.spectra.shape or not np.array_equal(
-        one.beam.spectra, other.beam.spectra
-    )
+    np.testing.assert_array_equal(one[0], again[0])
+    assert one[0].shape != other[0].shape or not np.array_equal(one[0], other[0])
     # Unit power, in windows of which four overlap.
-    assert (np.abs(one.target) ** 2).mean() == pytest.approx(1, rel=0.3)
+    assert (np.abs(one[0]) ** 2).mean() == pytest.approx(1, rel=0.3)
 
 
 @pytest.fixture(scope="module")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("examples")
-    store_examples(folder, NO_SOUNDS, range(0, 14))
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sounds")
+    store_sounds(folder, NO_SOUNDS, range(0, 40))
     return folder
 
 
-def test_training_gains_on_what_it_has_seen(examples: Path, tmp_path: Path) -> None:
-    files = sorted(examples.glob("*.npz"))
+def test_a_beam_is_the_sound_through_the_response_in_unit_noise(sounds: Path) -> None:
+    maker = BeamMaker(read_sounds(sorted(sounds.glob("*.npz"))))
+    rng = np.random.default_rng(0)
+    kinds = set()
+    for _ in range(30):
+        size = maker.draw_size(rng)
+        example = maker.draw(size, rng)
+        kinds.add(example.kind)
+        assert example.frequency_hz.shape == (size,)
+        noise = example.beam - np.sqrt(example.power) * example.sound
+        # The lowest and highest bins are real, and windows overlap.
+        assert (np.abs(noise[:, 2:-2]) ** 2).mean() == pytest.approx(1, rel=0.25)
+        if example.kind == "rigid":
+            np.testing.assert_allclose(example.power, example.power.mean(), rtol=1e-3)
+    assert kinds == {"rigid", "one", "two", "many"}
+
+
+def test_training_learns_on_what_it_has_seen(sounds: Path, tmp_path: Path) -> None:
     network = train_hybrid(
-        examples, tmp_path, HybridTraining(epochs=6, batch_size=2, threads=1), quiet=True
+        sounds, tmp_path, HybridTraining(epochs=8, batch_size=4, threads=1), quiet=True
     )
+    beams = Beams(BeamMaker(read_sounds(sorted(sounds.glob("*.npz")))), (7,), 8, 8)
+    loss: dict[str, list[float]] = {"before": [], "after": []}
     gained = []
-    for item in (StoredBeams(files)[number] for number in range(len(files))):
+    for item in (beams[number] for number in range(len(beams))):
         with torch.no_grad():
-            plain = torch.sigmoid(item[2]) * item[3]
-            gained.append(
-                distortion_db(item[4], network(*item[:4])) - distortion_db(item[4], plain)
+            for name, one in (("before", Hybrid()), ("after", network)):
+                loss[name].append(float(response_loss(item, *one.response(item["statistics"]))))
+            plain = torch.sigmoid(item["logit"])
+            masked = torch.sigmoid(item["logit"] + network.mask(item["cells"]))
+            before, after = (
+                distortion_db(item["target"], gain * item["sound"]) for gain in (plain, masked)
             )
-    assert float(np.mean(gained)) > 0.2
+            gained.append(float(after - before))
+    assert np.mean(loss["after"]) < np.mean(loss["before"]) - 0.1
+    assert np.mean(gained) > 0
 
 
-def test_a_training_that_was_stopped_goes_on_to_the_same_end(
-    examples: Path, tmp_path: Path
-) -> None:
+def test_a_training_that_was_stopped_goes_on_to_the_same_end(sounds: Path, tmp_path: Path) -> None:
     def settings(epochs: int) -> HybridTraining:
-        return HybridTraining(epochs=epochs, batch_size=4, threads=1)
+        return HybridTraining(epochs=epochs, batch_size=8, threads=1)
 
-    unbroken = train_hybrid(examples, tmp_path / "unbroken", settings(2), quiet=True)
+    unbroken = train_hybrid(sounds, tmp_path / "unbroken", settings(2), quiet=True)
     stopped = train_hybrid(
-        examples, tmp_path / "stopped", settings(2), quiet=True, stop_after_epochs=1
+        sounds, tmp_path / "stopped", settings(2), quiet=True, stop_after_epochs=1
     )
-    resumed = train_hybrid(examples, tmp_path / "stopped", settings(2), quiet=True)
+    resumed = train_hybrid(sounds, tmp_path / "stopped", settings(2), quiet=True)
     parameters = [list(one.parameters()) for one in (unbroken, stopped, resumed)]
     assert all(torch.equal(a, b) for a, b in zip(parameters[0], parameters[2], strict=True))
+
+
+def test_too_few_sounds_to_train_with_are_one_clear_line() -> None:
+    with pytest.raises(VisualMicError, match="no sound of two seconds to train with"):
+        BeamMaker([])
 
 
 @pytest.mark.parametrize("kind", ["rigid", "crisp-packet"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from visualmic.motion import modal
-from visualmic.motion.modal import ModalModel, identify_modes
+from visualmic.motion.modal import Expected, ModalModel, identify_modes
 
 FREQUENCY = np.arange(257) * 2200 / 512
 LOOKS = 25.0
@@ -116,3 +116,71 @@ def test_modes_of_different_shapes_do_not_cancel():
     band = np.linspace(50.0, 150.0, 30)
     assert apart.cancelling(band, np.ones(30)) == pytest.approx(1)
     assert against.cancelling(band, np.ones(30)) > 50
+
+
+def expected_of(pattern, wrong=0.0, seed=0):
+    """Expect the power of a response, within smooth errors of some size."""
+    rng = np.random.default_rng(seed)
+    off = sum(
+        rng.standard_normal() * np.sin(n * np.log(np.maximum(FREQUENCY, 30)) + rng.uniform(0, 6))
+        for n in range(1, 5)
+    )
+    log_power = np.log((np.abs(pattern) ** 2).sum(axis=1)) + wrong * off
+    return Expected(log_power, np.full(len(FREQUENCY), 1 / 15 / (0.2 + wrong) ** 2))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_mode_is_found_where_it_is_expected(channels):
+    pattern = response([300.0], [0.08], np.array([[1.0], [0.4], [-0.2]])[:channels])
+    covariance = covariance_of(pattern, falling(1000.0))
+    model = identify_modes(covariance, FREQUENCY, LOOKS, expected=expected_of(pattern, 0.1))
+    assert model is not None
+    assert model.frequency_hz == pytest.approx([300], rel=0.05)
+    assert model.damping == pytest.approx([0.08], rel=0.3)
+
+
+def test_two_modes_that_the_motion_leaves_open_are_settled_by_what_is_expected():
+    resonances, damping = np.array([180.0, 420.0]), np.array([0.15, 0.08])
+    pattern = response(resonances, damping, [[1.0, 0.3], [-0.4, 0.8], [0.1, 0.5]])
+    covariance = covariance_of(pattern, 1000.0 * np.ones(len(FREQUENCY)))
+    model = identify_modes(covariance, FREQUENCY, LOOKS, expected=expected_of(pattern, 0.1))
+    assert model is not None
+    assert model.frequency_hz == pytest.approx(resonances, rel=0.05)
+    assert model.damping == pytest.approx(damping, rel=0.3)
+
+
+def test_a_rigid_object_stays_rigid_whatever_is_expected_a_little_wrongly():
+    pattern = np.ones(len(FREQUENCY))[:, None] * np.array([[1.0, -0.5, 0.3]])
+    covariance = covariance_of(pattern, falling(1000.0))
+    for seed in range(4):
+        expected = expected_of(pattern, 0.1, seed)
+        assert identify_modes(covariance, FREQUENCY, LOOKS, expected=expected) is None
+
+
+def test_modes_seen_in_the_motion_are_not_bent_to_what_is_expected():
+    pattern = response(RESONANCES, DAMPING, SHAPES)
+    covariance = covariance_of(pattern, falling(1000.0))
+    model = identify_modes(covariance, FREQUENCY, LOOKS, expected=expected_of(pattern, 0.5, 3))
+    assert model is not None
+    assert model.frequency_hz == pytest.approx(RESONANCES, rel=0.03)
+
+
+def test_the_slope_of_the_cost_is_that_of_its_values():
+    pattern = response(RESONANCES, DAMPING, SHAPES)
+    covariance = covariance_of(pattern, falling(100.0))[20:]
+    frequency = FREQUENCY[20:]
+    values, vectors = np.linalg.eigh(covariance)
+    rng = np.random.default_rng(0)
+    packed = np.concatenate([np.log(RESONANCES), np.log(DAMPING), SHAPES.ravel()])
+    packed += 0.05 * rng.standard_normal(len(packed))
+    whole = expected_of(pattern, 0.3)
+    for expected in (None, Expected(whole.log_power[20:], whole.weight[20:])):
+        likelihood = modal._Likelihood(
+            covariance, frequency, LOOKS, values[:, -1], vectors[:, :, -1], expected
+        )
+        _, slope = likelihood.cost(packed, 4)
+        for one in range(len(packed)):
+            step = np.zeros(len(packed))
+            step[one] = 1e-5
+            up, down = (likelihood.cost(packed + way * step, 4)[0] for way in (1, -1))
+            assert slope[one] == pytest.approx((up - down) / 2e-5, rel=1e-3, abs=1e-2)

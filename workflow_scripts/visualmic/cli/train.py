@@ -101,7 +101,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--without", metavar="A,B", default="", help="speakers to leave out, for tests to come"
     )
     simulated.add_argument(
-        "--examples", type=int, metavar="N", help="simulated recordings (default 1900)"
+        "--examples", type=int, metavar="N", help="sounds to shake objects with (default 9000)"
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
@@ -157,7 +157,7 @@ def _train_hybrid(arguments: argparse.Namespace) -> int:
     from visualmic.hybrid.training import (
         HybridTraining,
         export_hybrid,
-        store_examples,
+        store_sounds,
         train_hybrid,
     )
     from visualmic.progress import Progress
@@ -166,13 +166,13 @@ def _train_hybrid(arguments: argparse.Namespace) -> int:
     names = ("epochs", "batch_size", "learning_rate", "seed", "threads")
     given = {name: getattr(arguments, name) for name in names}
     settings = HybridTraining(**{k: v for k, v in given.items() if v is not None})
-    count = 1900 if arguments.examples is None else arguments.examples
+    count = 9000 if arguments.examples is None else arguments.examples
     if count < 20:
         raise VisualMicError(f"--examples is {count}: give 20 or more")
     sounds = find_sounds(arguments.words, arguments.music, arguments.without.split(","))
-    with Progress("simulate", count, "example", quiet=arguments.quiet) as progress:
-        store_examples(output / "examples", sounds, range(count), progress)
-    network = train_hybrid(output / "examples", output / "run", settings, arguments.quiet)
+    with Progress("draw", count, "sound", quiet=arguments.quiet) as progress:
+        store_sounds(output / "sounds", sounds, range(count), progress)
+    network = train_hybrid(output / "sounds", output / "run", settings, arguments.quiet)
     export_hybrid(network, output)
     print(output)
     return 0

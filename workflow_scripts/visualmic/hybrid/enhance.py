@@ -1,6 +1,6 @@
-"""Hearing with the hybrid: the shipped network on onnxruntime, without torch."""
+"""Hearing with the hybrid: the shipped networks on onnxruntime, without torch."""
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +8,21 @@ import numpy as np
 
 from visualmic.errors import VisualMicError
 from visualmic.hybrid.features import cell_features, logit, noise_colour, statistics
+from visualmic.motion.beam import Beam, local_gain
 from visualmic.motion.hearing import HearingSettings, combine_lucas_kanade
+from visualmic.motion.modal import Expected
 from visualmic.motion.recovery import Recovery
 from visualmic.motion.reference import Floats
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.spectra import Spectra
-from visualmic.motion.wiener import Beam, WienerSettings, local_gain
+from visualmic.motion.wiener import Learned, WienerSettings
 
 WEIGHTS = Path(__file__).parent / "weights"
-EQUALISER, MASK = "equaliser.onnx", "mask.onnx"
+RESPONSE, MASK = "response.onnx", "mask.onnx"
 # Windows in a piece, and beside it: more than a cell of the mask sees, so pieces have no seams.
 _PIECE, _BESIDE = 256, 16
+# Neighbouring frequencies at which the response that is expected errs alike.
+_ALIKE_BINS = 15.0
 
 
 @cache
@@ -37,19 +41,39 @@ def _network(name: str, folder: Path) -> Any:
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def network_gain(
+def expect_response(beam: Beam, frequency_hz: Floats, folder: Path = WEIGHTS) -> Expected:
+    """Say from a beam what response of the object to expect.
+
+    Parameters
+    ----------
+    beam : Beam
+        As the motion gives it, without the object's modes.
+    frequency_hz : ndarray, float64, (F,)
+    folder : path, optional
+        Of the weights.
+    """
+    cells = np.abs(beam.spectra) ** 2
+    told, heard = statistics(cells, frequency_hz, beam.bias, beam.level)
+    log_power, log_spread = _network(RESPONSE, folder).run(None, {"input": told[None]})
+    # The factor signals are in units of their noise.
+    power = log_power[0].astype(np.float64) - np.log(beam.level)
+    weight = heard * np.exp(-2 * log_spread[0].astype(np.float64)) / _ALIKE_BINS
+    return Expected(power, weight)
+
+
+def clear_beam(
     beam: Beam, settings: WienerSettings, frequency: Floats, folder: Path = WEIGHTS
 ) -> tuple[Spectra, Floats]:
-    """Clear and equalise a beam: spectra of the sound (windows, F), and its mean SNR (F,).
+    """Clear a beam: spectra of the sound (windows, F), and its mean SNR (F,).
 
     In the place of :func:`visualmic.motion.wiener.wiener_gain`, where it starts from.
     """
     wiener, snr = local_gain(beam, settings.suppress_noise)
-    log_gain, phase = _network(EQUALISER, folder).run(None, {"input": statistics(beam, frequency)})
-    if beam.modes is not None:
-        # Found from the motion itself, they leave nothing to be guessed.
-        log_gain, phase = np.zeros_like(log_gain), np.zeros_like(phase)
-    colour = noise_colour(beam) + 2 * log_gain
+    shape = beam.gain * np.sqrt(beam.level) * (snr > 0)
+    shape[frequency < settings.highpass_hz / 2] = 0
+    if not settings.suppress_noise:
+        return (wiener * beam.spectra * shape).astype(np.complex64), snr
+    colour = noise_colour(beam)
     mask = _network(MASK, folder)
     gain = np.empty(beam.spectra.shape, np.float32)
     count = len(gain)
@@ -69,13 +93,16 @@ def network_gain(
         shift = mask.run(None, {"input": features})[0]
         piece = 1 / (1 + np.exp(-(logit(wiener[begin:end]) + shift)))
         gain[first:last] = piece[first - begin : last - begin]
-    shape = beam.gain * np.sqrt(beam.level) * np.exp(log_gain + 1j * phase) * (snr > 0)
-    shape[frequency < settings.highpass_hz / 2] = 0
     return (gain * beam.spectra * shape).astype(np.complex64), snr
 
 
+def learned(folder: Path = WEIGHTS) -> Learned:
+    """Both networks in `folder`, as hearing takes them."""
+    return Learned(partial(expect_response, folder=folder), partial(clear_beam, folder=folder))
+
+
 def combine_hybrid(motion: MotionSignals, settings: HearingSettings | None = None) -> Recovery:
-    """Combine motion as `lucas-kanade` does, and let the network clear and equalise the beam.
+    """Combine motion as `lucas-kanade` does, with networks for the resonances and the noise.
 
     Parameters
     ----------
@@ -92,6 +119,6 @@ def combine_hybrid(motion: MotionSignals, settings: HearingSettings | None = Non
     VisualMicError
         If the weights are not where they were installed.
     """
-    recovery = combine_lucas_kanade(motion, settings, network_gain)
+    recovery = combine_lucas_kanade(motion, settings, learned())
     recovery.method = "hybrid"
     return recovery

@@ -1,55 +1,38 @@
-"""Simulated beams of random objects, and the sounds that shook them: what the network learns from.
+"""Simulated beams of random objects, and the sounds that shook them: what the networks learn from.
 
-No film is rendered: a sound passes the resonators of random modes, a random mixture of them makes
-the factor signals that measured channels would be projected on, and noise of unit variance comes to
-them. From there on everything is as in hearing: high-pass, short-time spectra, the modes where they
-show, the beam. The range reaches from flat objects to resonant ones, from clear to drowned,
-and over capture rates, so that leaving a good sound alone is part of what is learned.
+No film is rendered: the spectra of a sound pass the resonators of random modes, whose shapes are
+mixed at random, and noise of unit power comes to them. The range reaches from flat objects to
+resonant ones, from clear to drowned, and over capture rates, so that leaving a good sound alone is
+part of what is learned. Sounds are stored; objects and noise are drawn anew each time.
 """
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft, next_fast_len, rfft
 
 from visualmic.audio.wav import read_audio
 from visualmic.errors import VisualMicError
 from visualmic.motion.reference import Floats
-from visualmic.motion.spectra import ShortTimeFourier, Spectra, highpass
-from visualmic.motion.wiener import Bands, Beam, WienerSettings, beamform
+from visualmic.motion.spectra import ShortTimeFourier, Spectra
+from visualmic.motion.wiener import WienerSettings
 from visualmic.simulate.objects import Modes
 from visualmic.simulate.settings import SimulationSettings
 from visualmic.simulate.sounds import Sound, make_sound
-from visualmic.simulate.vibration import Vibration
+from visualmic.simulate.vibration import band_window
 
 RATES_HZ = (240, 400, 480, 600, 960, 1000, 1500, 2200, 2200, 2200, 2200, 3000, 4000)
 # Kinds of objects, and how often: their numbers of modes; none is a rigid object.
-OBJECTS = {"rigid": 0.27, "one": 0.13, "two": 0.15, "many": 0.45}
+OBJECTS = {"rigid": 0.25, "one": 0.25, "two": 0.2, "many": 0.3}
 _SPEECH_SHARE, _MUSIC_SHARE = 0.6, 0.2
-_LEAST_SNR = 0.3
-
-
-@dataclass
-class Example:
-    """A beam and the sound in it.
-
-    Attributes
-    ----------
-    beam : Beam
-    frequency_hz : ndarray, float64, (F,)
-    target : ndarray, complex64, (windows, F)
-        Spectra of the sound that shook the object, of unit power.
-    kind : str
-        Which of :data:`OBJECTS`.
-    """
-
-    beam: Beam
-    frequency_hz: Floats
-    target: Spectra
-    kind: str
+# Of one voice many are made, by playing it slower and faster.
+_SPEED = (0.85, 1.2)
+# Power of the sound over that of the noise, in decibels.
+_CLEARNESS_DB = (-12.0, 34.0)
+_FEWEST_WINDOWS, _NOISE_WINDOWS = 20, 600
 
 
 class Sounds:
@@ -125,82 +108,127 @@ def _joined(
     return Sound(np.concatenate(pieces)[: int(seconds * rate)], rate)
 
 
-def draw_example(sounds: Sounds, seed: int) -> Example | None:
-    """Draw one example; None where nothing would be heard."""
-    rng = np.random.default_rng([seed, 11])
+def draw_spectra(sounds: Sounds, seed: int) -> tuple[Spectra, Floats] | None:
+    """Draw a sound at some capture rate: its spectra (windows, F) and frequencies (F,) in hertz.
+
+    None where it is silent, or too short.
+    """
+    rng = np.random.default_rng([seed, 77])
     fps = float(rng.choice(RATES_HZ))
-    seconds = float(rng.uniform(2.0, 4.5))
-    kind = str(rng.choice(list(OBJECTS), p=list(OBJECTS.values())))
-    modes = _draw_modes(kind, rng, fps)
-    count = len(modes.gain)
-    sound = sounds.draw(rng, seconds)
-    top = min(rng.uniform(0.42, 0.49) * fps, 0.49 * sound.rate)
-    vibration = Vibration(sound, modes, (float(rng.uniform(40, 80)), top))
-    time = np.arange(round(seconds * fps)) / fps
-    truth, motion = vibration.sound_at(time), vibration.modes_at(time)
-    channels = _channels(motion, rng, fps)
-    settings = WienerSettings()
-    length = settings.window(fps, len(time))
-    frequency = np.fft.rfftfreq(length, 1 / fps)
-    edges = np.geomspace(50.0, fps / 2, 9)
-    bins = [
-        np.flatnonzero((frequency >= a) & (frequency < b)) for a, b in itertools.pairwise(edges)
-    ]
-    bins = [one for one in bins if len(one) >= 2]
-    size = channels.shape[1]
-    bands = Bands(
-        bins,
-        np.zeros((len(bins), size, size)),
-        np.ones(len(bins)),
-        np.ones(size),
-        np.ones(len(bins)),
-    )
-    signals = highpass(channels, fps, settings.highpass_hz)
-    beam = beamform(signals, frequency, length, bands, 40.0 if count > 1 else None)
-    if beam.power.max() < 1 + _LEAST_SNR + beam.bias or not truth.any():
+    sound = sounds.draw(rng, float(rng.uniform(2.0, 4.5)))
+    rate = sound.rate * rng.uniform(*_SPEED)
+    band = (float(rng.uniform(40, 80)), min(rng.uniform(0.42, 0.49) * fps, 0.49 * rate))
+    length = next_fast_len(len(sound.samples), real=True)
+    spectrum = rfft(np.asarray(sound.samples, np.float64), length)
+    spectrum *= band_window(np.arange(len(spectrum)) * rate / length, *band)
+    total = round(length * fps / rate)
+    slower = np.zeros(total // 2 + 1, np.complex128)
+    kept = min(len(slower), len(spectrum))
+    slower[:kept] = spectrum[:kept]
+    samples = irfft(slower, total)[: int(len(sound.samples) * fps / rate)]
+    window = WienerSettings().window(fps, len(samples))
+    if not samples.any() or len(samples) < 4 * window:
         return None
+    samples = (samples / samples.std()).astype(np.float32)[:, None]
+    stft = ShortTimeFourier(window, 4, "hann")
+    pieces = stft.pieces(lambda start, stop: samples[start:stop], len(samples))
+    spectra = np.concatenate([piece[:, :, 0] for piece in pieces]).astype(np.complex64)
+    return spectra, np.fft.rfftfreq(window, 1 / fps)
+
+
+@dataclass
+class Example:
+    """A beam, and what was in it.
+
+    Attributes
+    ----------
+    frequency_hz : ndarray, float64, (F,)
+    beam : ndarray, complex64, (windows, F)
+        Spectra of sound and noise, in unit noise.
+    sound : ndarray, complex64, (windows, F)
+        Spectra of the sound that shook the object.
+    power : ndarray, float64, (F,)
+        Of the object's response.
+    kind : str
+        Which of :data:`OBJECTS`.
+    """
+
+    frequency_hz: Floats
+    beam: Spectra
+    sound: Spectra
+    power: Floats
+    kind: str
+
+
+class BeamMaker:
+    """Makes beams of stored sounds.
+
+    Parameters
+    ----------
+    stored : sequence of tuple
+        What :func:`draw_spectra` gives.
+    """
+
+    def __init__(self, stored: Sequence[tuple[Spectra, Floats]]) -> None:
+        self._by_size: dict[int, list[tuple[Spectra, Floats]]] = {}
+        for spectra, frequency in stored:
+            if len(spectra) >= _FEWEST_WINDOWS:
+                self._by_size.setdefault(len(frequency), []).append((spectra, frequency))
+        if not self._by_size:
+            raise VisualMicError(
+                "there is no sound of two seconds to train with: give more with --examples"
+            )
+        self.sizes = sorted(self._by_size)
+        counts = np.sqrt([len(self._by_size[size]) for size in self.sizes])
+        self._share = counts / counts.sum()
+        self._noise = {size: _noise_spectra(size) for size in self.sizes}
+
+    def draw_size(self, rng: np.random.Generator) -> int:
+        """Draw a number of frequencies, by how many sounds have it."""
+        return int(rng.choice(self.sizes, p=self._share))
+
+    def draw(self, size: int, rng: np.random.Generator) -> Example:
+        """Draw a sound with `size` frequencies, an object and noise."""
+        stored = self._by_size[size]
+        spectra, frequency = stored[rng.integers(len(stored))]
+        windows = int(rng.integers(_FEWEST_WINDOWS, len(spectra) + 1))
+        first = int(rng.integers(0, len(spectra) - windows + 1))
+        kind = str(rng.choice(list(OBJECTS), p=list(OBJECTS.values())))
+        modes = _draw_modes(kind, rng)
+        channels = 1 if rng.uniform() < 0.2 else int(rng.integers(1, 7))
+        mixing = rng.standard_normal((len(modes.gain), channels))
+        mixing *= np.sqrt(rng.uniform(0.05, 1, len(modes.gain)))[:, None]
+        power = (np.abs(modes.response(frequency.astype(np.float64)).T @ mixing) ** 2).sum(axis=1)
+        # Microphones and rooms have colours of their own.
+        tilt = float(np.clip(rng.normal(0, 0.25), -0.5, 0.5))
+        sound = spectra[first : first + windows] * np.maximum(frequency / 300, 0.05) ** tilt
+        clear = 10 ** (rng.uniform(*_CLEARNESS_DB) / 10)
+        power *= clear / max(float((power * np.abs(sound) ** 2).mean()), 1e-30)
+        noise = self._noise[size]
+        start = int(rng.integers(0, len(noise) - windows))
+        beam = np.sqrt(power) * sound + noise[start : start + windows] * rng.choice([1, -1, 1j])
+        return Example(
+            frequency, beam.astype(np.complex64), sound.astype(np.complex64), power, kind
+        )
+
+
+def _noise_spectra(size: int) -> Spectra:
+    length = 2 * (size - 1)
     stft = ShortTimeFourier(length, 4, "hann")
-    clean = truth[:, None] / truth.std()
-    pieces = stft.pieces(lambda start, stop: clean[start:stop], len(clean))
-    target = np.concatenate([piece[:, :, 0] for piece in pieces]).astype(np.complex64)
-    return Example(beam, frequency, target, kind)
+    noise = np.random.default_rng(size).standard_normal((stft.hop * _NOISE_WINDOWS + length, 1))
+    pieces = stft.pieces(lambda start, stop: noise[start:stop], len(noise), whole=True)
+    return np.concatenate([piece[:, :, 0] for piece in pieces]).astype(np.complex64)
 
 
-def _draw_modes(kind: str, rng: np.random.Generator, fps: float) -> Modes:
+def _draw_modes(kind: str, rng: np.random.Generator) -> Modes:
     count = {"rigid": 1, "one": 1, "two": 2}.get(kind) or int(rng.integers(3, 6))
-    low, high = np.log(rng.uniform(60, 200)), np.log(min(1400.0, 0.6 * fps))
+    low, high = np.log(rng.uniform(60, 230)), np.log(rng.uniform(450, 1500))
     place = (np.arange(count) + rng.uniform(0.1, 0.9, count)) / count
-    frequency = np.exp(low + max(high - low, 0.3) * place)
-    if kind == "rigid" or rng.uniform() < 0.15:
+    frequency: NDArray[np.float64] = np.exp(low + (high - low) * place)
+    if kind == "rigid" or rng.uniform() < 0.08:
         # Beside its resonances an object may follow the sound as a whole.
         frequency[-1] = 1e6
     damping = rng.uniform(0.03, 0.25, count)
     gain = np.minimum(frequency / frequency[0], 20.0) ** rng.uniform(-0.6, 0.0)
     gain *= rng.uniform(0.6, 1.4, count) * rng.choice([-1.0, 1.0], count)
     return Modes(frequency, damping, gain, np.zeros((count, 2, 1, 1), np.float32))
-
-
-def _channels(motion: Floats, rng: np.random.Generator, fps: float) -> Floats:
-    """Mix modes (T, M) to factor signals (T, K) in noise."""
-    total, modes = motion.shape
-    spare = int(rng.integers(0, 3))
-    mixing = rng.standard_normal((modes + spare, modes)) * np.sqrt(rng.uniform(0.05, 1, modes))
-    signals = motion @ mixing.T
-    loud = 10 ** (rng.uniform(-12, 32) / 20)
-    signals *= loud / max(float(np.sqrt((signals**2).sum(axis=1).mean())), 1e-30)
-    noise = rng.standard_normal(signals.shape)
-    disturbed = rng.uniform()
-    if disturbed < 0.15:
-        # Frames that a codec copied from their neighbours move less, and are noisier.
-        copied = np.arange(total) % int(rng.integers(2, 5)) != 0
-        signals[copied] *= rng.uniform(0.3, 0.9)
-        noise[copied] *= rng.uniform(1.0, 2.0)
-    elif disturbed < 0.3:
-        # What following a swaying camera leaves behind.
-        slow = np.cumsum(rng.standard_normal((total, 1)), axis=0) * rng.uniform(5, 60) / fps
-        noise += slow * rng.standard_normal(signals.shape[1])
-    elif disturbed < 0.4:
-        # A hum in the light.
-        hum = np.sin(2 * np.pi * 100.0 * np.arange(total) / fps + rng.uniform(0, 6))
-        noise += rng.uniform(0.1, 1.0) * hum[:, None] * rng.standard_normal(signals.shape[1])
-    return np.asarray(signals + noise)

@@ -3,43 +3,67 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from visualmic.motion.beam import Beam, long_term_snr, smooth_snr
 from visualmic.motion.reference import Floats
-from visualmic.motion.wiener import Beam, long_term_snr
 
-STATISTICS = 9
+STATISTICS = 12
 CELL_FEATURES = 5
-# Frequency, in hertz, that logarithms of frequency are relative to.
-_MIDDLE_HZ = 300.0
+# Frequencies, in hertz, that logarithms of frequency and of the capture rate are relative to.
+_MIDDLE_HZ, _TOP_HZ = 300.0, 500.0
 # Bounds of the Wiener gain, as the network takes it up from there.
 _LEAST_GAIN, _MOST_GAIN = 0.003, 0.99
 
 
-def statistics(beam: Beam, frequency_hz: Floats) -> NDArray[np.float32]:
-    """Describe the whole recording at each frequency, (F, STATISTICS), for the equaliser.
+def statistics(
+    cells: Floats, frequency_hz: Floats, bias: float = 0.0, level: Floats | float = 1.0
+) -> tuple[NDArray[np.float32], Floats]:
+    """Describe the whole recording at each frequency, for the network that knows responses.
 
-    Signal-to-noise ratio, the colour of sound and noise as they stand, how the beam rises and falls
-    in time, and the frequency; in units of about one.
+    Parameters
+    ----------
+    cells : ndarray, (windows, F)
+        Power of the beam, in unit noise.
+    frequency_hz : ndarray, (F,)
+    bias : float
+        Power that noise adds by having been pointed at.
+    level : ndarray, (F,) or float
+        Power of the noise, where it is not the same at all frequencies.
+
+    Returns
+    -------
+    ndarray, float32, (F, STATISTICS)
+        How well the sound is heard, its colour, how it rises and falls in time, in units of about
+        one; and the frequency.
+    ndarray, (F,)
+        How well it is heard: the Wiener gain of the whole recording.
     """
-    snr = long_term_snr(beam)
+    mean = cells.mean(axis=0)
+    snr = smooth_snr(mean, bias)
     heard = snr / (1 + snr)
-    colour = noise_colour(beam)
-    sound = np.log(np.maximum(snr, 1e-3)) + colour
-    cells = np.log1p(np.abs(beam.spectra) ** 2)
-    low, middle, high = np.quantile(cells, (0.1, 0.5, 0.9), axis=0)
-    middle_of_sound = (heard * sound).sum() / max(float(heard.sum()), 1e-6)
-    found = np.full(len(snr), 0.0 if beam.modes is None else 1.0)
+    colour = np.log(np.maximum(snr, 1e-2)) + np.log(level)
+    colour -= (heard * colour).sum() / max(float(heard.sum()), 1e-6)
+    loudness = np.log1p(cells)
+    low, middle, high = np.quantile(loudness, (0.1, 0.5, 0.9), axis=0)
+    usual = np.log1p(snr)
+    by_loudness = np.argsort(cells.mean(axis=1))
+    count = max(1, len(by_loudness) // 5)
+    first = len(by_loudness) // 2 - count // 2
+    loudest, ordinary = by_loudness[-count:], by_loudness[first : first + count]
     columns = (
         heard,
-        np.log1p(snr) / 3,
-        (sound - middle_of_sound) / 3,
+        usual / 3,
         colour / 3,
         low,
         middle / 2,
         high / 4,
+        np.log1p(cells[loudest].mean(axis=0)) - usual,
+        np.log1p(cells[ordinary].mean(axis=0)) - usual,
+        np.sqrt((np.diff(loudness, axis=0) ** 2).mean(axis=0)) if len(cells) > 1 else 0 * usual,
+        np.log1p(np.maximum(mean - 1, 0)) - usual,
         np.log(np.maximum(frequency_hz, 10.0) / _MIDDLE_HZ),
-        found,
+        np.full(len(usual), np.log(frequency_hz[-1] / _TOP_HZ)),
     )
-    return np.stack(columns, axis=1).astype(np.float32)
+    return np.stack(columns, axis=1).astype(np.float32), heard
 
 
 def noise_colour(beam: Beam) -> Floats:

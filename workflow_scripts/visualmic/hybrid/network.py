@@ -1,18 +1,14 @@
-r"""The network: an equaliser of the whole recording, and a mask of its cells.
+r"""The networks: what response of the object to expect, and a mask of the beam's cells.
 
-The equaliser reads what the recording shows at each frequency and gives one complex response that
-undoes what resonances are left,
-
-.. math:: E(f) = \exp(a(f) + i b(f)),
-
-by dilated convolutions along frequency and self-attention over all of it: whether a peak is the
-object's or the voice's shows in the others. The mask starts from the Wiener gain `w` and
-shifts its logit,
+The first reads what the recording shows at each frequency and gives the logarithm of the power of
+the object's response there, and how far it may be wrong, by dilated convolutions along frequency
+and self-attention over all of it: whether a peak is the object's or the voice's shows in the
+others. The mask starts from the Wiener gain `w` and shifts its logit,
 
 .. math:: G(f, t) = \frac{1}{1 + e^{-(\operatorname{logit} w + \delta)}} ,
 
-by dilated convolutions over time and frequency. Both end in layers that begin at zero, so that the
-untrained network is the Wiener filter itself.
+by dilated convolutions over time and frequency. Both end in layers that begin at zero: the
+untrained networks expect a flat response, and leave the Wiener filter as it is.
 """
 
 import torch
@@ -20,41 +16,41 @@ from torch import Tensor, nn
 
 from visualmic.hybrid.features import CELL_FEATURES, STATISTICS
 
-MOST_LOG_GAIN, MOST_PHASE = 2.5, 3.2
+# Bounds of the logarithm of the error that the network may own to.
+_LEAST_SPREAD, _MOST_SPREAD = -4.0, 3.0
 
 
-class Equaliser(nn.Module):
-    """From statistics (F, STATISTICS) to the logarithm of gain and the phase, each (F,)."""
+class Response(nn.Module):
+    """From statistics (B, F, STATISTICS) to the log power of the response and the log spread."""
 
-    def __init__(self, width: int = 48, heads: int = 4) -> None:
+    DILATIONS = (1, 2, 4, 8, 16, 4)
+
+    def __init__(self, width: int = 64, heads: int = 4) -> None:
         super().__init__()
         self.enter = nn.Linear(STATISTICS, width)
         self.near = nn.ModuleList(
-            nn.Conv1d(width, width, 5, padding=2 * step, dilation=step) for step in (1, 2, 4, 8)
+            nn.Conv1d(width, width, 5, padding=2 * step, dilation=step) for step in self.DILATIONS
         )
-        self.attention = nn.ModuleList(Attention(width, heads) for _ in range(2))
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(4))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in self.DILATIONS)
+        self.attention = nn.ModuleList(Attention(width, heads) for _ in self.DILATIONS[1::2])
         self.leave = nn.Linear(width, 2)
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
 
     def forward(self, statistics: Tensor) -> tuple[Tensor, Tensor]:
-        """Give log gain and phase."""
+        """Give the logarithms of power, up to a constant, and of its standard error: (B, F)."""
         hidden = self.enter(statistics)
         for number, (convolution, norm) in enumerate(zip(self.near, self.norms, strict=True)):
-            along = norm(hidden).T.unsqueeze(0)
-            hidden = hidden + nn.functional.gelu(convolution(along)[0].T)
+            along = convolution(norm(hidden).transpose(1, 2)).transpose(1, 2)
+            hidden = hidden + nn.functional.gelu(along)
             if number % 2:
                 hidden = hidden + self.attention[number // 2](hidden)
         both = self.leave(hidden)
-        return (
-            MOST_LOG_GAIN * torch.tanh(both[:, 0] / MOST_LOG_GAIN),
-            MOST_PHASE * torch.tanh(both[:, 1] / MOST_PHASE),
-        )
+        return both[..., 0], both[..., 1].clamp(_LEAST_SPREAD, _MOST_SPREAD)
 
 
 class Attention(nn.Module):
-    """Self-attention over all frequencies, (F, width) to the same."""
+    """Self-attention over all frequencies, (B, F, width) to the same."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -65,12 +61,12 @@ class Attention(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Mix the frequencies by how much they have to do with one another."""
-        width = hidden.shape[1]
+        batch, bins, width = hidden.shape
         each = width // self.heads
-        three = self.inward(self.norm(hidden)).reshape(-1, 3, self.heads, each)
-        query, key, value = three.permute(1, 2, 0, 3).unbind(0)
-        weight = torch.softmax(query @ key.transpose(1, 2) / each**0.5, dim=-1)
-        return self.outward((weight @ value).transpose(0, 1).reshape(-1, width))
+        three = self.inward(self.norm(hidden)).reshape(batch, bins, 3, self.heads, each)
+        query, key, value = three.permute(2, 0, 3, 1, 4).unbind(0)
+        weight = torch.softmax(query @ key.transpose(2, 3) / each**0.5, dim=-1)
+        return self.outward((weight @ value).transpose(1, 2).reshape(batch, bins, width))
 
 
 class Mask(nn.Module):
@@ -105,28 +101,9 @@ REACH = sum(t for t, _ in Mask.DILATIONS)
 
 
 class Hybrid(nn.Module):
-    """Equaliser and mask together, as they are trained."""
+    """Both networks, as they are trained."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.equaliser = Equaliser()
+        self.response = Response()
         self.mask = Mask()
-
-    def forward(self, statistics: Tensor, cells: Tensor, logit: Tensor, sound: Tensor) -> Tensor:
-        """Clear and equalise a beam.
-
-        Parameters
-        ----------
-        statistics : Tensor, (F, STATISTICS)
-        cells : Tensor, (CELL_FEATURES, windows, F)
-            With the colour of the noise before the equaliser.
-        logit : Tensor, (windows, F)
-            Of the Wiener gain.
-        sound : Tensor, complex, (windows, F)
-            The beam, equalised as far as the modes allow.
-        """
-        log_gain, phase = self.equaliser(statistics)
-        colour = cells[3:4] + 2 / 3 * log_gain
-        cells = torch.cat([cells[:3], colour, cells[4:]])
-        gain = torch.sigmoid(logit + self.mask(cells))
-        return gain * sound * torch.polar(torch.exp(log_gain), phase)

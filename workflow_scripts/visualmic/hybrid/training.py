@@ -1,4 +1,4 @@
-"""Training of the hybrid's network on simulated beams, and its export to ONNX."""
+"""Training of the hybrid's networks on simulated beams, and their export to ONNX."""
 
 import math
 import os
@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from visualmic.atomic import atomic_path
-from visualmic.hybrid.enhance import EQUALISER, MASK
-from visualmic.hybrid.examples import Example, Sounds, draw_example
+from visualmic.hybrid.enhance import MASK, RESPONSE
+from visualmic.hybrid.examples import BeamMaker, Example, Sounds, draw_spectra
 from visualmic.hybrid.features import (
     CELL_FEATURES,
     STATISTICS,
@@ -28,16 +28,26 @@ from visualmic.hybrid.features import (
 )
 from visualmic.hybrid.network import Hybrid
 from visualmic.learn.trainer import quiet_lightning
-from visualmic.motion.wiener import local_gain
+from visualmic.motion.beam import Beam, local_gain
+from visualmic.motion.reference import Floats
+from visualmic.motion.spectra import Spectra
 from visualmic.progress import Progress
 
-Item = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+Item = dict[str, Tensor]
 # Decibels of log-spectral distance that weigh as much as one of distortion.
 _SPECTRAL_WEIGHT = 0.1
 # The range of levels, below the loudest cell, in which spectra are compared.
 _COMPARED_DB = 60.0
-# One example in so many is kept from training, to choose the best epoch by.
+# Where the motion is that of modes, as hearing takes it: in hertz, and of the highest frequency.
+_FROM_HZ, _BELOW_TOP = 40.0, 0.97
+# Degrees of freedom of the error of the response that is expected: some are far out.
+_FREEDOM = 4.0
+# How far a response that was undone may have been mistaken: the spread of its logarithm, and the
+# share of those that were not found at all.
+_MISTAKEN, _NOT_FOUND = 0.3, 0.2
+# One sound in so many is kept from training, to choose the best epoch by; and batches of them.
 VALIDATE_EVERY = 10
+_VALIDATION_BATCHES = 24
 
 
 @dataclass(frozen=True)
@@ -47,82 +57,149 @@ class HybridTraining:
     Attributes
     ----------
     epochs : int
+        In each, as many beams are drawn as there are sounds.
     batch_size : int
-        Examples, of any shapes, whose gradients are added up.
+        Beams whose gradients are added up; from one of them the mask learns.
     learning_rate : float
         At its highest; it rises over the first tenth and falls to nothing.
     seed, threads : int
     """
 
-    epochs: int = 12
-    batch_size: int = 8
+    epochs: int = 24
+    batch_size: int = 16
     learning_rate: float = 2e-3
     seed: int = 0
     threads: int = 2
 
 
-def store_examples(
+def store_sounds(
     folder: Path, sounds: Sounds, seeds: Iterable[int], progress: Progress | None = None
 ) -> None:
-    """Draw examples that `folder` lacks, a file each; seeds whose object is drowned give none."""
+    """Draw sounds that `folder` lacks, a file each; seeds whose sound is silent give none."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
         path = folder / f"{seed}.npz"
         if not path.exists():
-            example = draw_example(sounds, seed)
-            if example is not None:
-                arrays: dict[str, Any] = {k: v.numpy() for k, v in _tensors(example).items()}
+            drawn = draw_spectra(sounds, seed)
+            if drawn is not None:
                 with atomic_path(path) as temporary, temporary.open("wb") as stream:
-                    np.savez(stream, **arrays)
+                    np.savez(stream, spectra=drawn[0], frequency=drawn[1])
         if progress is not None:
             progress.advance(1)
 
 
-def _tensors(example: Example) -> dict[str, Tensor]:
-    beam, frequency = example.beam, example.frequency_hz
+def read_sounds(files: Sequence[Path]) -> list[tuple[Spectra, Floats]]:
+    """Read what :func:`store_sounds` stored."""
+    sounds = []
+    for file in files:
+        with np.load(file) as stored:
+            sounds.append((stored["spectra"], stored["frequency"]))
+    return sounds
+
+
+def beam_item(examples: Sequence[Example], rng: np.random.Generator) -> Item:
+    """Prepare examples of as many frequencies for both networks; the mask takes the first."""
+    told, weights = [], []
+    for example in examples:
+        frequency = example.frequency_hz
+        one, heard = statistics(np.abs(example.beam) ** 2, frequency)
+        within = (frequency >= _FROM_HZ) & (frequency < _BELOW_TOP * frequency[-1])
+        told.append(one)
+        weights.append(heard * within)
+    power = [np.log(np.maximum(example.power, 1e-12)) for example in examples]
+    item = {
+        "statistics": np.stack(told),
+        "power": np.stack(power).astype(np.float32),
+        "weight": np.stack(weights).astype(np.float32),
+    }
+    return {k: torch.from_numpy(v) for k, v in {**item, **_mask_arrays(examples[0], rng)}.items()}
+
+
+def _mask_arrays(example: Example, rng: np.random.Generator) -> dict[str, Any]:
+    """Take the object's response out of an example, as far as it would have been found."""
+    frequency = example.frequency_hz
+    response = np.sqrt(example.power)
+    mistake = np.zeros(len(frequency))
+    for waves in range(1, 7):
+        phase = 2 * np.pi * (waves * np.log(np.maximum(frequency, 40) / 40) / 4 + rng.uniform())
+        mistake += _MISTAKEN / np.sqrt(3) * rng.standard_normal() * np.sin(phase) / waves**0.5
+    undone = response * np.exp(mistake)
+    if rng.uniform() < _NOT_FOUND:
+        undone = np.ones(len(frequency))
+    mean = (np.abs(example.beam) ** 2).mean(axis=0)
+    beam = Beam(
+        example.beam,
+        (1 / undone).astype(np.complex128),
+        mean,
+        np.ones(len(frequency)),
+        np.ones(1),
+        0.0,
+        None,
+    )
     gain, snr = local_gain(beam)
-    sound = beam.spectra * beam.gain * np.sqrt(beam.level) * (snr > 0) * (frequency >= 10)
-    sound = sound / max(float(np.sqrt((np.abs(sound) ** 2).mean())), 1e-30)
+    shape = (snr > 0) * (frequency >= 10) / undone
+    sound, target = example.beam * shape, example.sound * response * shape
+    size = max(float(np.sqrt((np.abs(target) ** 2).mean())), 1e-30)
     return {
-        "statistics": torch.from_numpy(statistics(beam, frequency)),
-        "cells": torch.from_numpy(cell_features(beam, frequency, gain, noise_colour(beam))),
-        "logit": torch.from_numpy(logit(gain).astype(np.float32)),
-        "sound": torch.from_numpy(sound.astype(np.complex64)),
-        "target": torch.from_numpy(example.target),
+        "cells": cell_features(beam, frequency, gain, noise_colour(beam)),
+        "logit": logit(gain).astype(np.float32),
+        "sound": (sound / size).astype(np.complex64),
+        "target": (target / size).astype(np.complex64),
     }
 
 
-class StoredBeams(Dataset[Item]):
-    """Examples that :func:`store_examples` has made."""
+class Beams(Dataset[Item]):
+    """Beams of an epoch, the same whenever they are asked for.
 
-    def __init__(self, files: Sequence[Path]) -> None:
-        self.files = list(files)
+    Parameters
+    ----------
+    maker : BeamMaker
+    seed : tuple of int
+        Of the epoch.
+    batches, batch_size : int
+    """
+
+    def __init__(
+        self, maker: BeamMaker, seed: tuple[int, ...], batches: int, batch_size: int
+    ) -> None:
+        self._maker, self._seed = maker, seed
+        self._batches, self._batch_size = batches, batch_size
 
     def __len__(self) -> int:
-        """Count the examples."""
-        return len(self.files)
+        """Count the batches."""
+        return self._batches
 
     def __getitem__(self, number: int) -> Item:
-        """Read one example."""
-        with np.load(self.files[number]) as stored:
-            names = ("statistics", "cells", "logit", "sound", "target")
-            one, two, three, four, five = (torch.from_numpy(stored[name]) for name in names)
-        return one, two, three, four, five
+        """Draw one batch."""
+        rng = np.random.default_rng([*self._seed, number])
+        size = self._maker.draw_size(rng)
+        return beam_item([self._maker.draw(size, rng) for _ in range(self._batch_size)], rng)
+
+
+def response_loss(item: Item, log_power: Tensor, log_spread: Tensor) -> Tensor:
+    """Minus the log-likelihood, a frequency, of the responses; a constant of each is free."""
+    weight = item["weight"]
+    heard = weight.sum(dim=1, keepdim=True)
+    error = item["power"] - log_power
+    error = error - (weight * error).sum(dim=1, keepdim=True) / (heard + 1e-3)
+    square = (error / torch.exp(log_spread)) ** 2
+    loss = (_FREEDOM + 1) / 2 * torch.log1p(square / _FREEDOM) + log_spread
+    return ((weight * loss).sum(dim=1) / (heard[:, 0] + 2)).mean()
 
 
 def distortion_db(target: Tensor, heard: Tensor) -> Tensor:
     """SI-SDR of spectra (windows, F) in dB; the sign of the sound does not matter."""
-    power = (target.abs() ** 2).sum()
+    power = (target.abs() ** 2).sum() + 1e-20
     scale = (target.conj() * heard).real.sum() / power
     left = ((heard - scale * target).abs() ** 2).sum() + 1e-7 * (heard.abs() ** 2).sum()
-    return 10 * torch.log10(scale**2 * power / left + 1e-9)
+    return 10 * torch.log10(scale**2 * power / (left + 1e-20) + 1e-9)
 
 
 def spectral_distance_db(target: Tensor, heard: Tensor) -> Tensor:
     """Log-spectral distance of spectra at the same power, in dB, above a floor."""
     levels = []
     for spectra in (target, heard):
-        power = spectra.abs() ** 2 / (spectra.abs() ** 2).mean()
+        power = spectra.abs() ** 2 / ((spectra.abs() ** 2).mean() + 1e-20)
         levels.append(10 * torch.log10(power + 10 ** (-_COMPARED_DB / 10)))
     return ((levels[0] - levels[1]) ** 2).mean().sqrt()
 
@@ -134,22 +211,28 @@ class _Module(pl.LightningModule):
         self.settings = settings
 
     def training_step(self, item: Item, number: int) -> Tensor:
-        heard = self.network(*item[:4])
-        distance = spectral_distance_db(item[4], heard)
-        clear = distortion_db(item[4], heard)
+        expected = response_loss(item, *self.network.response(item["statistics"]))
+        plain, heard = self._heard(item)
+        distance = spectral_distance_db(item["target"], heard)
+        clear, before = (distortion_db(item["target"], one) for one in (heard, plain))
         # To spoil what was clear is worse than to leave it: harm counts twice, and more the
         # clearer the sound was.
-        plain = distortion_db(item[4], torch.sigmoid(item[2]) * item[3])
-        harm = torch.relu(plain - clear) * (1 + torch.relu(plain) / 10)
-        return _SPECTRAL_WEIGHT * distance - clear + harm
+        harm = torch.relu(before - clear) * (1 + torch.relu(before) / 10)
+        return expected + (_SPECTRAL_WEIGHT * distance - clear + harm) / 10
 
     def validation_step(self, item: Item, number: int) -> None:
-        heard = self.network(*item[:4])
-        plain = torch.sigmoid(item[2]) * item[3]
-        gained = distortion_db(item[4], heard) - distortion_db(item[4], plain)
+        expected = response_loss(item, *self.network.response(item["statistics"]))
+        plain, heard = self._heard(item)
+        gained = distortion_db(item["target"], heard) - distortion_db(item["target"], plain)
+        self.log("response", expected, on_epoch=True, batch_size=1, prog_bar=True)
         self.log("gained_db", gained, on_epoch=True, batch_size=1, prog_bar=True)
-        nearer = spectral_distance_db(item[4], plain) - spectral_distance_db(item[4], heard)
-        self.log("nearer_db", nearer, on_epoch=True, batch_size=1)
+        self.log("loss", expected - gained / 10, on_epoch=True, batch_size=1)
+
+    def _heard(self, item: Item) -> tuple[Tensor, Tensor]:
+        """Give the sound as the Wiener filter and as the mask leave it."""
+        shift = self.network.mask(item["cells"])
+        plain = torch.sigmoid(item["logit"]) * item["sound"]
+        return plain, torch.sigmoid(item["logit"] + shift) * item["sound"]
 
     def configure_optimizers(self) -> Any:
         optimiser = torch.optim.AdamW(
@@ -168,6 +251,31 @@ class _Module(pl.LightningModule):
         }
 
 
+class _Data(pl.LightningDataModule):
+    def __init__(self, folder: Path, settings: HybridTraining) -> None:
+        super().__init__()
+        files = sorted(folder.glob("*.npz"), key=lambda file: int(file.stem))
+        used = [file for file in files if int(file.stem) % VALIDATE_EVERY != 0]
+        held = [file for file in files if int(file.stem) % VALIDATE_EVERY == 0]
+        self._settings = settings
+        self._batches = math.ceil(len(used) / settings.batch_size)
+        self._makers = [BeamMaker(read_sounds(one)) for one in (used, held)]
+
+    def train_dataloader(self) -> DataLoader[Item]:
+        assert self.trainer is not None
+        seed = (self._settings.seed, 1, self.trainer.current_epoch)
+        beams = Beams(self._makers[0], seed, self._batches, self._settings.batch_size)
+        return self._loader(beams)
+
+    def val_dataloader(self) -> DataLoader[Item]:
+        count = min(self._batches, _VALIDATION_BATCHES)
+        beams = Beams(self._makers[1], (self._settings.seed, 2), count, self._settings.batch_size)
+        return self._loader(beams)
+
+    def _loader(self, beams: Beams) -> DataLoader[Item]:
+        return DataLoader(beams, batch_size=None, num_workers=int(self._settings.threads > 1))
+
+
 class _Stop(pl.Callback):
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs
@@ -183,12 +291,12 @@ def train_hybrid(
     quiet: bool = False,
     stop_after_epochs: int | None = None,
 ) -> Hybrid:
-    """Train on the examples in `folder`; a run that was stopped goes on where it was.
+    """Train on the sounds in `folder`; a run that was stopped goes on where it was.
 
     Parameters
     ----------
     folder : path
-        Of :func:`store_examples`.
+        Of :func:`store_sounds`.
     run : path
         Folder of the run's checkpoints.
     settings : HybridTraining
@@ -199,28 +307,25 @@ def train_hybrid(
     Returns
     -------
     Hybrid
-        As it was after the epoch that gained most on the examples that do not train.
+        As it was after the epoch that did best on the sounds that do not train.
     """
-    files = sorted(folder.glob("*.npz"), key=lambda file: int(file.stem))
-    held = [file for file in files if int(file.stem) % VALIDATE_EVERY == 0]
-    used = [file for file in files if int(file.stem) % VALIDATE_EVERY != 0]
     pl.seed_everything(settings.seed, verbose=False)
-    torch.set_num_threads(settings.threads)
+    torch.set_num_threads(max(1, settings.threads - 1))
     module = _Module(settings)
     keep = ModelCheckpoint(
-        run, "best", monitor="gained_db", mode="max", save_last=True, save_on_train_epoch_end=True
+        run, "best", monitor="loss", mode="min", save_last=True, save_on_train_epoch_end=True
     )
     callbacks: list[pl.Callback] = [keep]
     if stop_after_epochs is not None:
         callbacks.append(_Stop(stop_after_epochs))
     trainer = pl.Trainer(
         max_epochs=settings.epochs,
-        accumulate_grad_batches=settings.batch_size,
-        gradient_clip_val=5.0,
+        gradient_clip_val=1.0,
         accelerator="auto",
         devices=1,
         callbacks=callbacks,
         logger=False,
+        reload_dataloaders_every_n_epochs=1,
         enable_progress_bar=not quiet,
         enable_model_summary=False,
         default_root_dir=run,
@@ -229,8 +334,7 @@ def train_hybrid(
     with quiet_lightning():
         trainer.fit(
             module,
-            DataLoader(StoredBeams(used), batch_size=None, shuffle=True),
-            DataLoader(StoredBeams(held), batch_size=None),
+            datamodule=_Data(folder, settings),
             ckpt_path=str(last) if last.exists() else None,
             weights_only=False,
         )
@@ -240,15 +344,15 @@ def train_hybrid(
 
 
 def export_hybrid(network: Hybrid, folder: str | os.PathLike[str]) -> None:
-    """Write both parts of the network as ONNX, for any number of windows and frequencies."""
+    """Write both networks as ONNX, for any number of windows and frequencies."""
     network = network.eval().cpu()
     parts: tuple[tuple[str, torch.nn.Module, Tensor, list[str], dict[str, dict[int, str]]], ...] = (
         (
-            EQUALISER,
-            network.equaliser,
-            torch.zeros(64, STATISTICS),
-            ["log_gain", "phase"],
-            {name: {0: "frequencies"} for name in ("input", "log_gain", "phase")},
+            RESPONSE,
+            network.response,
+            torch.zeros(1, 64, STATISTICS),
+            ["log_power", "log_spread"],
+            {name: {1: "frequencies"} for name in ("input", "log_power", "log_spread")},
         ),
         (
             MASK,
@@ -263,7 +367,7 @@ def export_hybrid(network: Hybrid, folder: str | os.PathLike[str]) -> None:
     )
     for name, part, example, outputs, axes in parts:
         with atomic_path(Path(folder) / name) as temporary, warnings.catch_warnings():
-            # The newer exporter needs one more package, for nothing that this network has.
+            # The newer exporter needs one more package, for nothing that these networks have.
             warnings.simplefilter("ignore", DeprecationWarning)
             torch.onnx.export(
                 part,

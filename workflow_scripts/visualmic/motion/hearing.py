@@ -10,7 +10,7 @@ from visualmic.motion.frame_types import FreshFrames
 from visualmic.motion.interference import Cleaner
 from visualmic.motion.recovery import Recovery
 from visualmic.motion.signals import MotionSignals
-from visualmic.motion.wiener import Enhancer, WienerSettings, combine_channels
+from visualmic.motion.wiener import Learned, WienerSettings, combine_channels
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class HearingSettings(WienerSettings):
 def combine_lucas_kanade(
     motion: MotionSignals,
     settings: HearingSettings | None = None,
-    enhance: Enhancer | None = None,
+    learned: Learned | None = None,
 ) -> Recovery:
     """Combine what :func:`visualmic.motion.lucas_kanade.measure_lucas_kanade` measured.
 
@@ -48,8 +48,8 @@ def combine_lucas_kanade(
     motion : MotionSignals
         Whitened motion of the blocks.
     settings : HearingSettings, optional
-    enhance : callable, optional
-        Takes noise from the beam, in place of :func:`visualmic.motion.wiener.wiener_gain`.
+    learned : Learned, optional
+        What a network adds: none for `lucas-kanade`.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def combine_lucas_kanade(
     settings = settings or HearingSettings()
     cleaner = Cleaner(motion, comb=settings.remove_comb, flicker=settings.remove_flicker)
     fresh = FreshFrames(motion, cleaner.rows, settings.doubt_copied_frames)
-    combined = combine_channels(motion, fresh.rows, settings, enhance)
+    combined = combine_channels(motion, fresh.rows, settings, learned)
     agreement = None
     if settings.require_agreement and combined.heard and is_coded_between_frames(motion):
         agreement = measure_agreement(motion, cleaner.rows, settings.highpass_hz)

@@ -17,7 +17,9 @@ the pattern of motion turns from one shape to the next, and how it turns tells a
 to which come a log-normal prior of the damping and one of the sound: its power
 :math:`(p - 1) / v^H v` changes smoothly with frequency, without the object's resonances. A factor
 common to all modes leaves the direction as it is and cannot be found: an object with a single
-mode keeps its resonance.
+mode keeps its resonance. Where something is known of the response beforehand, as the logarithm of
+its power at each frequency and how much that counts, this takes the place of the prior of the
+sound, and one mode may be found too.
 
 References
 ----------
@@ -56,6 +58,14 @@ _BINS_A_LOOK = 1.5
 # Logarithm of the likelihood that one more mode must bring; and its share of all the turning, or of
 # what was left of it. Less is noise, or motion that is not quite linear.
 _WORTH = 20.0
+# The same for a single mode, which only what is expected of the response can show; and what of the
+# worth of a second and of further ones must then come from how the direction turns.
+_WORTH_OF_ONE = 8.0
+_LEAST_TURNING = (5.0, 10.0)
+# What is expected may be far out: what that can cost grows ever slower beyond this.
+_MOST_DOUBT = 6.0
+# How much likelier other modes must be, by what is expected, than those found without it.
+_OVERRULES = 4.0
 _LEAST_SHARE, _LEAST_OF_REST = 0.006, 0.3
 # How far the direction must turn beyond what noise lets it, and the share of that turning that
 # modes may leave unexplained.
@@ -105,6 +115,22 @@ class ModalModel:
         return float((weight * each / np.maximum(together, 1e-30)).sum() / weight.sum())
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What is expected of the object's response, from what its motion sounds like.
+
+    Attributes
+    ----------
+    log_power : ndarray, float64, (F,)
+        Logarithm of the power of the response in all channels, up to a constant.
+    weight : ndarray, float64, (F,)
+        Inverse variance of that, divided by the number of neighbours that err alike.
+    """
+
+    log_power: Floats
+    weight: Floats
+
+
 def identify_modes(
     covariance: Spectra,
     frequency_hz: Floats,
@@ -112,6 +138,8 @@ def identify_modes(
     *,
     lowest_hz: float = 40.0,
     most: int = 7,
+    expected: Expected | None = None,
+    alone: "ModalModel | None" = None,
 ) -> ModalModel | None:
     """Find the modes that turn the direction of motion with frequency.
 
@@ -126,6 +154,10 @@ def identify_modes(
         Where the motion is that of modes, and not yet that of the camera.
     most : int
         Most modes to look for.
+    expected : Expected, optional
+        Takes the place of the prior that the sound's power is smooth over frequency.
+    alone : ModalModel, optional
+        What was found without it, and is kept unless what is expected clearly says otherwise.
 
     Returns
     -------
@@ -133,27 +165,39 @@ def identify_modes(
         None where the direction does not turn, or turns in another way than resonances do it.
     """
     used = (frequency_hz >= lowest_hz) & (frequency_hz < 0.97 * frequency_hz[-1])
-    if covariance.shape[1] < 2 or np.count_nonzero(used) < 24:
+    if np.count_nonzero(used) < 24 or (covariance.shape[1] < 2 and expected is None):
         return None
-    fit = _Fit(covariance[used], frequency_hz[used], looks)
+    if expected is not None:
+        expected = Expected(expected.log_power[used], expected.weight[used])
+    fit = _Fit(covariance[used], frequency_hz[used], looks, expected)
     best = flat = fit.rigid()
-    turning = fit.most - fit.likelihood(flat)
-    if turning < _CLEARLY * fit.noise:
-        return None
+    turning = fit.most - fit.explained(flat)
+    turns = covariance.shape[1] > 1 and turning >= _CLEARLY * fit.noise
     pool = [flat]
     left = turning - fit.noise
-    for modes in range(2, most + 1):
+    for modes in range(1 if expected else 2, (most if turns else 1) + 1):
         pool = fit.with_modes(modes, pool)
-        worth = max(_WORTH, min(_LEAST_SHARE * turning, _LEAST_OF_REST * left))
-        if fit.likelihood(pool[0]) - fit.likelihood(best) < worth:
+        worth, turned = max(_WORTH, min(_LEAST_SHARE * turning, _LEAST_OF_REST * left)), -np.inf
+        if modes == 1:
+            worth = _WORTH_OF_ONE
+        elif expected is not None:
+            turned = _LEAST_TURNING[modes > 2]
+        gained = fit.likelihood(pool[0]) - fit.likelihood(best)
+        if gained < worth or fit.explained(pool[0]) - fit.explained(best) < turned:
+            if modes == 1:
+                continue
             break
         best = pool[0]
-        left = fit.most - fit.likelihood(best) - fit.noise
-    unexplained = max(left, 0.0) / (turning - fit.noise)
+        left = fit.most - fit.explained(best) - fit.noise
+    unexplained = max(left, 0.0) / (turning - fit.noise) if turns else 0.0
     # Enough modes turn in any way: a search that does not come to its end has found nothing.
     found = len(best.log_frequency)
-    if not 2 <= found < most or unexplained > _MOST_UNEXPLAINED:
-        return None
+    if best is flat or found >= most or unexplained > _MOST_UNEXPLAINED:
+        return alone
+    if alone is not None:
+        before = _Modes(np.log(alone.frequency_hz), np.log(alone.damping), alone.shapes)
+        if fit.likelihood(best) - fit.likelihood(before) < _OVERRULES:
+            return alone
     order = np.argsort(best.log_frequency)
     model = ModalModel(
         np.exp(best.log_frequency[order]),
@@ -161,7 +205,9 @@ def identify_modes(
         best.shapes[:, order],
         float(unexplained),
     )
-    return model if model.cancelling(frequency_hz[used], fit.heard) < _MOST_CANCELLING else None
+    if found > 1 and model.cancelling(frequency_hz[used], fit.heard) >= _MOST_CANCELLING:
+        return alone
+    return model
 
 
 @dataclass(frozen=True)
@@ -182,14 +228,23 @@ class _Fit:
     last climb all of them.
     """
 
-    def __init__(self, covariance: Spectra, frequency: Floats, looks: float) -> None:
+    def __init__(
+        self, covariance: Spectra, frequency: Floats, looks: float, expected: Expected | None
+    ) -> None:
         values, vectors = np.linalg.eigh(covariance)
         loudest, direction = values[:, -1], vectors[:, :, -1]
-        self._whole = _Likelihood(covariance, frequency, looks, loudest, direction)
+        self._whole = _Likelihood(covariance, frequency, looks, loudest, direction, expected)
         step = max(1, len(frequency) // 80)
         some = slice(None, None, step)
+        if expected is not None:
+            expected = Expected(expected.log_power[some], step * expected.weight[some])
         self._coarse = _Likelihood(
-            covariance[some], frequency[some], looks * step, loudest[some], direction[some]
+            covariance[some],
+            frequency[some],
+            looks * step,
+            loudest[some],
+            direction[some],
+            expected,
         )
         self._channels = covariance.shape[1]
         self._covariance = covariance
@@ -206,6 +261,10 @@ class _Fit:
         """Logarithm of the likelihood on all frequencies, less the penalties."""
         return self._whole.likelihood(modes)
 
+    def explained(self, modes: _Modes) -> float:
+        """Logarithm of the likelihood; without what is expected, where something is."""
+        return self._whole.explained(modes)
+
     def rigid(self) -> _Modes:
         """Give the best model whose direction is the same at every frequency."""
         weighed = (self._whole.weight[:, None, None] * self._covariance).real.sum(axis=0)
@@ -217,6 +276,8 @@ class _Fit:
         places = self._candidates
         starts: list[tuple[Floats, Floats]] = []
         usual = np.log(_TYPICAL_DAMPING)
+        if modes == 1:
+            return self._climb([(np.array([place]), np.array([usual])) for place in places])
         if modes == 2:
             pairs = [(a, b) for i, a in enumerate(places) for b in places[i + 1 :: 2]]
             starts = [(np.array(pair), np.full(2, usual)) for pair in pairs]
@@ -303,6 +364,7 @@ class _Likelihood:
         looks: float,
         loudest: Floats,
         direction: Spectra,
+        expected: Expected | None,
     ) -> None:
         self.frequency = frequency
         self._covariance = np.ascontiguousarray(covariance, np.complex128)
@@ -313,13 +375,23 @@ class _Likelihood:
         self._heard = loud / (3 + loud) / (2 * _POWER_SPREAD**2 * _ALIKE_BINS)
         scale = np.log(frequency) - np.log(frequency).mean()
         powers = np.vander(scale, _TREND_ORDER + 1)
+        self._expected = np.empty(0)
+        if expected is not None:
+            self._expected = np.ascontiguousarray(expected.log_power, np.float64)
+            self._heard = expected.weight / 2
+            powers = powers[:, -1:]
         root = np.sqrt(self._heard + 1e-12)[:, None]
         self._trend = powers @ np.linalg.inv(np.linalg.qr(root * powers)[1])
 
     def likelihood(self, modes: _Modes) -> float:
         return -self.cost(modes.packed(), len(modes.log_frequency))[0]
 
-    def cost(self, packed: Floats, count: int) -> tuple[float, Floats]:
+    def explained(self, modes: _Modes) -> float:
+        if not len(self._expected):
+            return self.likelihood(modes)
+        return -self.cost(modes.packed(), len(modes.log_frequency), 0 * self._heard)[0]
+
+    def cost(self, packed: Floats, count: int, heard: Floats | None = None) -> tuple[float, Floats]:
         gradient = np.empty(len(packed))
         value = modal_cost(
             packed,
@@ -327,8 +399,10 @@ class _Likelihood:
             self.frequency,
             self._covariance,
             self.weight,
-            self._heard,
+            self._heard if heard is None else heard,
             self._trend,
+            self._expected,
+            _MOST_DOUBT if len(self._expected) else 1e9,
             gradient,
         )
         off = (packed[count : 2 * count] - np.log(_TYPICAL_DAMPING)) / _DAMPING_SPREAD
@@ -391,8 +465,14 @@ class _Likelihood:
         turned = (trust * unit).ravel()
         slopes = (trust[:, :, None] * change).reshape(-1, len(packed))
         root = np.sqrt(self._heard)
-        level = np.log(np.maximum(self._power(pattern) - 1, 1e-3)) - 2 * np.log(size)
+        level = self._expected
+        if not len(level):
+            level = np.log(np.maximum(self._power(pattern) - 1, 1e-3))
+        level = level - 2 * np.log(size)
         rough = root * self._off_trend(level)
+        if len(self._expected):
+            root = root / np.sqrt(1 + float(rough @ rough) / _MOST_DOUBT)
+            rough = root * self._off_trend(level)
         rough_slopes = root[:, None] * self._off_trend(-2 * growth)
         off = (log_damping - np.log(_TYPICAL_DAMPING)) / _DAMPING_SPREAD / np.sqrt(2)
         off_slopes = np.zeros((count, len(packed)))

@@ -23,6 +23,8 @@ def modal_cost(
     weight: Array,
     heard: Array,
     trend: Array,
+    expected: Array,
+    most_doubt: float,
     gradient: Array,
 ) -> float:
     """Give minus the logarithm of the likelihood, with the roughness of the sound's power.
@@ -38,6 +40,11 @@ def modal_cost(
     covariance : ndarray, complex128, (F, K, K)
     trend : ndarray, float64, (F, P)
         Smooth functions of frequency, orthonormal under `heard`.
+    expected : ndarray, float64, (F,) or (0,)
+        Logarithm of the response's power that is expected: the modes' deviation from it is then
+        what is to be smooth, not the sound's power.
+    most_doubt : float
+        Roughness beyond which its cost grows ever slower, as for a heavy-tailed distribution.
     gradient : ndarray, float64, (2 * M + K * M,)
         Receives the derivatives of the cost.
 
@@ -86,7 +93,10 @@ def modal_cost(
             across += one.real * total.real + one.imag * total.imag
         size[f] = length
         power[f] = across / length
-        level[f] = np.log(max(power[f] - 1.0, _LEAST_ABOVE)) - np.log(length)
+        if len(expected) > 0:
+            level[f] = expected[f] - np.log(length)
+        else:
+            level[f] = np.log(max(power[f] - 1.0, _LEAST_ABOVE)) - np.log(length)
         if power[f] > 1.0:
             value += weight[f] * (power[f] - 1.0 - np.log(power[f]))
     along = np.zeros(trend.shape[1])
@@ -94,14 +104,17 @@ def modal_cost(
         for p in range(trend.shape[1]):
             along[p] += trend[f, p] * heard[f] * level[f]
     gradient[:] = 0.0
+    roughness = 0.0
     for f in range(bins):
-        rough = level[f]
         for p in range(trend.shape[1]):
-            rough -= trend[f, p] * along[p]
-        value -= heard[f] * rough * rough
-        pull = 2.0 * heard[f] * rough
+            level[f] -= trend[f, p] * along[p]
+        roughness += heard[f] * level[f] * level[f]
+    value -= most_doubt * np.log1p(roughness / most_doubt)
+    share = 1.0 / (1.0 + roughness / most_doubt)
+    for f in range(bins):
+        pull = 2.0 * share * heard[f] * level[f]
         slope = weight[f] * (1.0 - 1.0 / power[f]) if power[f] > 1.0 else 0.0
-        if power[f] - 1.0 > _LEAST_ABOVE:
+        if len(expected) == 0 and power[f] - 1.0 > _LEAST_ABOVE:
             slope -= pull / (power[f] - 1.0)
         for k in range(channels):
             uphill = slope * (image[f, k] - power[f] * pattern[f, k]) + pull * pattern[f, k]

@@ -34,20 +34,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from visualmic.errors import VisualMicError
 from visualmic.motion.agreement import is_coded_between_frames
-from visualmic.motion.modal import ModalModel, identify_modes
+from visualmic.motion.beam import Bands, Beam, Expect, beamform, local_gain
+from visualmic.motion.modal import ModalModel
 from visualmic.motion.reference import Floats
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.spectra import (
     Rows,
     ShortTimeFourier,
     Spectra,
-    blurred_over_frequency,
     highpass,
-    neighbours_mean,
 )
 from visualmic.motion.sway import LEAST_SWAY_PX, sway_rms_px
 
@@ -57,10 +55,8 @@ _MAX_FACTORS = 12
 _ABOVE_EDGE = 1.15
 # Variance below which a channel holds only the rounding of arithmetic, in units of sensor noise.
 _LEAST_NOISE = 1e-4
-# Least noise of a channel of a film coded between frames, over the median of all, and the bins
-# over which the direction of the sound is averaged there.
+# Least noise of a channel of a film coded between frames, over the median of all.
 _CODED_FLOOR = 10.0
-_CODED_BINS = 6.0
 _MODES_FROM_HZ = 40.0
 # Following a swaying camera leaves errors of its own up to here.
 _SWAY_LEFT_HZ = 80.0
@@ -153,35 +149,11 @@ class Combined:
     modes: ModalModel | None = None
 
 
-@dataclass
-class Bands:
-    """Covariances (bands, C, C) of the channels, their noise, and its level in each band."""
-
-    bins: list[NDArray[np.intp]]
-    covariance: Floats
-    samples: Floats
-    noise: Floats
-    level: Floats
-    coded: bool = False
-
-    def above(self, lowest_hz: float, frequency_hz: Floats) -> "Bands":
-        """Give the bands above a frequency alone; all of them where none is."""
-        first = sum(frequency_hz[one[0]] < lowest_hz for one in self.bins) % len(self.bins)
-        return Bands(
-            self.bins[first:],
-            self.covariance[first:],
-            self.samples[first:],
-            self.noise,
-            np.ones(len(self.bins) - first),
-            self.coded,
-        )
-
-
 def combine_channels(
     motion: MotionSignals,
     rows: Rows,
     settings: WienerSettings | None = None,
-    enhance: "Enhancer | None" = None,
+    learned: "Learned | None" = None,
 ) -> Combined:
     """Combine whitened motion channels to one sound.
 
@@ -193,8 +165,8 @@ def combine_channels(
     rows : callable
         Gives the channels from one frame to another, cleaned of what is not motion.
     settings : WienerSettings, optional
-    enhance : callable, optional
-        Takes noise from the beam; :func:`wiener_gain` unless another is given.
+    learned : Learned, optional
+        What knows more of sounds than that they are not noise.
 
     Returns
     -------
@@ -242,11 +214,16 @@ def combine_channels(
         )
         filtered = highpass(projected, fps, settings.highpass_hz)
         beam = beamform(
-            filtered, frequency, length, bands, lowest_hz if settings.undo_resonances else None
+            filtered,
+            frequency,
+            length,
+            bands,
+            lowest_hz if settings.undo_resonances else None,
+            learned.expect if learned else None,
         )
         if beam.modes is not None:
             break
-    spectrum, snr = (enhance or wiener_gain)(beam, settings, frequency)
+    spectrum, snr = (learned.clear if learned else wiener_gain)(beam, settings, frequency)
     # A shutter averages the motion while it is open.
     spectrum /= np.sinc(settings.exposure * frequency / fps).astype(np.float32)
     stft = ShortTimeFourier(length, 4, "hann")
@@ -395,96 +372,6 @@ def smooth_fields(motion: MotionSignals) -> Floats:
     return vectors[:, ::-1][:, : min(_SMOOTH_FIELDS, 2 * blocks)]
 
 
-@dataclass
-class Beam:
-    """What points at the sound at each frequency.
-
-    Attributes
-    ----------
-    spectra : ndarray, complex64, (windows, F)
-        Of the beam, in unit noise.
-    gain : ndarray, (F,)
-        From the beam, times the root of `level`, to the sound.
-    power, level : ndarray, float64, (F,)
-        Mean power of the beam in its noise, and the power of that noise.
-    pattern : ndarray, float64, (K,)
-        The strongest motion, by factor.
-    bias : float
-        Power that noise alone adds by having been pointed at.
-    modes : ModalModel or None
-        Resonances that `gain` takes out.
-    """
-
-    spectra: Spectra
-    gain: Spectra
-    power: Floats
-    level: Floats
-    pattern: Floats
-    bias: float
-    modes: ModalModel | None
-
-
-def beamform(
-    signals: Floats, frequency: Floats, length: int, bands: Bands, modes_from_hz: float | None
-) -> Beam:
-    """Point at the sound at each frequency, by the object's modes if they show from some on."""
-    total, channels = signals.shape
-    stft = ShortTimeFourier(length, 4, "hann")
-
-    def rows(start: int, stop: int) -> Floats:
-        return signals[start:stop]
-
-    centre = np.array([frequency[one].mean() for one in bands.bins])
-    level = np.interp(np.log(np.maximum(frequency, 1.0)), np.log(centre), bands.level)
-    covariance = np.zeros((len(frequency), channels, channels), np.complex128)
-    windows = 0
-    for spectra in stft.pieces(rows, total, whole=True):
-        by_frequency = spectra.transpose(1, 2, 0)
-        covariance += by_frequency @ by_frequency.conj().transpose(0, 2, 1)
-        windows += len(spectra)
-    covariance /= windows * level[:, None, None]
-    # Independent looks at each frequency: with few, neighbours in the band steady the direction.
-    looks = 1.8 * total / length
-    steady: Spectra = covariance.copy()
-    for one in bands.bins:
-        steady[one] = (looks * covariance[one] + 4 * covariance[one].mean(axis=0)) / (looks + 4)
-    if bands.coded:
-        # A codec's errors may outshine the sound at one frequency, each in a direction of its own.
-        steady = blurred_over_frequency(covariance, _CODED_BINS, bands.bins[0][0])
-    direction = np.linalg.eigh(steady)[1][:, :, -1]
-    heard = covariance[bands.bins[0][0] :].real.sum(axis=0)
-    pattern = np.linalg.eigh(heard)[1][:, -1]
-    gain = direction @ pattern
-    bias = (channels - 1) / looks
-    modes = None
-    if modes_from_hz is not None:
-        modes = identify_modes(covariance, frequency, looks, lowest_hz=modes_from_hz)
-    if modes is not None:
-        response = modes.response(frequency)
-        size = np.linalg.norm(response, axis=1)
-        direction = response / size[:, None]
-        bias = 0.0
-    power = np.einsum("fi,fij,fj->f", direction.conj(), covariance, direction).real
-    if modes is not None:
-        # As loud as the motion, so that the sound stays in pixels.
-        loud = np.maximum(power - 1, 0) * level
-        flat = np.sqrt((loud * np.abs(gain) ** 2).sum() / max((loud / size**2).sum(), 1e-30))
-        gain = flat / size
-    beams = [
-        np.einsum("fk,wfk->wf", direction.conj(), spectra, optimize=True)
-        for spectra in stft.pieces(rows, total)
-    ]
-    beam = np.concatenate(beams) / np.sqrt(level).astype(np.float32)
-    return Beam(beam.astype(np.complex64), gain, power, level, pattern, bias, modes)
-
-
-def long_term_snr(beam: Beam) -> Floats:
-    """Power of the sound over the noise at each frequency, (F,), averaged over the recording."""
-    taper = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9
-    power = np.convolve(np.pad(beam.power, 2, mode="edge"), taper, "valid")
-    return np.asarray(np.maximum(power - 1 - beam.bias, 0))
-
-
 def wiener_gain(beam: Beam, settings: WienerSettings, frequency: Floats) -> tuple[Spectra, Floats]:
     """Apply the Wiener gain: spectra of the sound (windows, F), and its mean SNR (F,)."""
     gain, snr = local_gain(beam, settings.suppress_noise)
@@ -493,17 +380,17 @@ def wiener_gain(beam: Beam, settings: WienerSettings, frequency: Floats) -> tupl
     return (gain * beam.spectra * shape).astype(np.complex64), snr
 
 
-def local_gain(beam: Beam, follow: bool = True) -> tuple[Floats, Floats]:
-    """Give the Wiener gain (windows, F), which may follow the sound in time, and the SNR (F,)."""
-    snr = long_term_snr(beam)
-    if not follow:
-        return np.broadcast_to(snr / (1 + snr), beam.spectra.shape), snr
-    local = neighbours_mean(np.abs(beam.spectra) ** 2, (5, 3)) - 1
-    ratio = np.maximum(0.5 * local + 0.5 * np.minimum(local, 10 * snr), 0)
-    # The ratio of few cells is uncertain, and cut at zero it is too large where there is nothing:
-    # the exponent, as in parametric Wiener filters, makes up for it.
-    return (ratio / (1 + ratio)) ** 2 * (snr > 0), snr
+@dataclass(frozen=True)
+class Learned:
+    """What a trained network adds.
 
+    Attributes
+    ----------
+    expect : callable
+        Says what response of the object to expect.
+    clear : callable
+        Takes noise from the beam, in the place of :func:`wiener_gain`.
+    """
 
-# What takes noise from a beam, as :func:`wiener_gain` does.
-Enhancer = Callable[[Beam, WienerSettings, Floats], tuple[Spectra, Floats]]
+    expect: Expect
+    clear: Callable[[Beam, WienerSettings, Floats], tuple[Spectra, Floats]]

@@ -1,0 +1,193 @@
+"""A beam that points the motion channels at the sound, frequency by frequency."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from visualmic.motion.modal import Expected, ModalModel, identify_modes
+from visualmic.motion.reference import Floats
+from visualmic.motion.spectra import (
+    ShortTimeFourier,
+    Spectra,
+    blurred_over_frequency,
+    neighbours_mean,
+)
+
+# Bins over which the direction of the sound is averaged in a film coded between frames.
+_CODED_BINS = 6.0
+
+
+@dataclass
+class Bands:
+    """Covariances (bands, C, C) of the channels, their noise, and its level in each band."""
+
+    bins: list[NDArray[np.intp]]
+    covariance: Floats
+    samples: Floats
+    noise: Floats
+    level: Floats
+    coded: bool = False
+
+    def above(self, lowest_hz: float, frequency_hz: Floats) -> "Bands":
+        """Give the bands above a frequency alone; all of them where none is."""
+        first = sum(frequency_hz[one[0]] < lowest_hz for one in self.bins) % len(self.bins)
+        return Bands(
+            self.bins[first:],
+            self.covariance[first:],
+            self.samples[first:],
+            self.noise,
+            np.ones(len(self.bins) - first),
+            self.coded,
+        )
+
+
+@dataclass
+class Beam:
+    """What points at the sound at each frequency.
+
+    Attributes
+    ----------
+    spectra : ndarray, complex64, (windows, F)
+        Of the beam, in unit noise.
+    gain : ndarray, (F,)
+        From the beam, times the root of `level`, to the sound.
+    power, level : ndarray, float64, (F,)
+        Mean power of the beam in its noise, and the power of that noise.
+    pattern : ndarray, float64, (K,)
+        The strongest motion, by factor.
+    bias : float
+        Power that noise alone adds by having been pointed at.
+    modes : ModalModel or None
+        Resonances that `gain` takes out.
+    """
+
+    spectra: Spectra
+    gain: Spectra
+    power: Floats
+    level: Floats
+    pattern: Floats
+    bias: float
+    modes: ModalModel | None
+
+
+# What is expected of the response of the object before its modes are looked for.
+Expect = Callable[[Beam, Floats], Expected]
+
+
+def beamform(
+    signals: Floats,
+    frequency: Floats,
+    length: int,
+    bands: Bands,
+    modes_from_hz: float | None,
+    expect: Expect | None = None,
+) -> Beam:
+    """Point at the sound at each frequency, by the object's modes if they show from some on.
+
+    Parameters
+    ----------
+    signals : ndarray, (T, K)
+        Factor signals.
+    frequency : ndarray, float64, (F,)
+    length : int
+        Samples in a window.
+    bands : Bands
+    modes_from_hz : float or None
+        Where the motion is that of modes; None looks for none.
+    expect : callable, optional
+        Says from the beam without modes what the object's response may be.
+    """
+    total, channels = signals.shape
+    stft = ShortTimeFourier(length, 4, "hann")
+
+    def rows(start: int, stop: int) -> Floats:
+        return signals[start:stop]
+
+    centre = np.array([frequency[one].mean() for one in bands.bins])
+    level = np.interp(np.log(np.maximum(frequency, 1.0)), np.log(centre), bands.level)
+    covariance = np.zeros((len(frequency), channels, channels), np.complex128)
+    windows = 0
+    for spectra in stft.pieces(rows, total, whole=True):
+        by_frequency = spectra.transpose(1, 2, 0)
+        covariance += by_frequency @ by_frequency.conj().transpose(0, 2, 1)
+        windows += len(spectra)
+    covariance /= windows * level[:, None, None]
+    # Independent looks at each frequency: with few, neighbours in the band steady the direction.
+    looks = 1.8 * total / length
+    steady: Spectra = covariance.copy()
+    for one in bands.bins:
+        steady[one] = (looks * covariance[one] + 4 * covariance[one].mean(axis=0)) / (looks + 4)
+    if bands.coded:
+        # A codec's errors may outshine the sound at one frequency, each in a direction of its own.
+        steady = blurred_over_frequency(covariance, _CODED_BINS, bands.bins[0][0])
+    strongest = np.linalg.eigh(steady)[1][:, :, -1]
+    heard = covariance[bands.bins[0][0] :].real.sum(axis=0)
+    pattern = np.linalg.eigh(heard)[1][:, -1]
+
+    def along(direction: Spectra, gain: Spectra, bias: float) -> Beam:
+        power = np.einsum("fi,fij,fj->f", direction.conj(), covariance, direction).real
+        beams = [
+            np.einsum("fk,wfk->wf", direction.conj(), spectra, optimize=True)
+            for spectra in stft.pieces(rows, total)
+        ]
+        beam = np.concatenate(beams) / np.sqrt(level).astype(np.float32)
+        return Beam(beam.astype(np.complex64), gain, power, level, pattern, bias, None)
+
+    def plain() -> Beam:
+        return along(strongest, strongest @ pattern, (channels - 1) / looks)
+
+    if modes_from_hz is None:
+        return plain()
+    pointed = None
+    modes = identify_modes(covariance, frequency, looks, lowest_hz=modes_from_hz)
+    if expect is not None:
+        pointed = plain()
+        modes = identify_modes(
+            covariance,
+            frequency,
+            looks,
+            lowest_hz=modes_from_hz,
+            expected=expect(pointed, frequency),
+            alone=modes,
+        )
+    if modes is None:
+        return pointed or plain()
+    response = modes.response(frequency)
+    size = np.linalg.norm(response, axis=1)
+    if len(modes.frequency_hz) > 1:
+        beam = along(response / size[:, None], strongest @ pattern, 0.0)
+        gain = 1 / size
+    else:
+        # One mode has one shape, and what turns from it is not the mode's.
+        beam = pointed or plain()
+        gain = beam.gain / (response @ modes.shapes[:, 0])
+    # As loud as the motion, so that the sound stays in pixels.
+    loud = np.maximum(beam.power - 1, 0) * level
+    before, after = ((loud * np.abs(one) ** 2).sum() for one in (beam.gain, gain))
+    return replace(beam, gain=gain * np.sqrt(before / max(after, 1e-30)), modes=modes)
+
+
+def long_term_snr(beam: Beam) -> Floats:
+    """Power of the sound over the noise at each frequency, (F,), averaged over the recording."""
+    return smooth_snr(beam.power, beam.bias)
+
+
+def smooth_snr(power: Floats, bias: float) -> Floats:
+    """Power of the sound (F,) in that of a beam with unit noise, and `bias` for the pointing."""
+    taper = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9
+    power = np.convolve(np.pad(power, 2, mode="edge"), taper, "valid")
+    return np.asarray(np.maximum(power - 1 - bias, 0))
+
+
+def local_gain(beam: Beam, follow: bool = True) -> tuple[Floats, Floats]:
+    """Give the Wiener gain (windows, F), which may follow the sound in time, and the SNR (F,)."""
+    snr = long_term_snr(beam)
+    if not follow:
+        return np.broadcast_to(snr / (1 + snr), beam.spectra.shape), snr
+    local = neighbours_mean(np.abs(beam.spectra) ** 2, (5, 3)) - 1
+    ratio = np.maximum(0.5 * local + 0.5 * np.minimum(local, 10 * snr), 0)
+    # The ratio of few cells is uncertain, and cut at zero it is too large where there is nothing:
+    # the exponent, as in parametric Wiener filters, makes up for it.
+    return (ratio / (1 + ratio)) ** 2 * (snr > 0), snr
