@@ -5,7 +5,12 @@ import pytest
 from arrays import ArrayFrames, shifted_frames, texture
 from numpy.typing import NDArray
 from visualmic.errors import VisualMicError
-from visualmic.motion.lucas_kanade import LucasKanadeSettings, measure_lucas_kanade
+from visualmic.motion.lucas_kanade import (
+    LucasKanadeSettings,
+    _slow_frames,
+    measure_lucas_kanade,
+)
+from visualmic.motion.reference import interpolation_taps
 from visualmic.motion.signals import MotionSignals
 
 FPS = 2200.0
@@ -41,6 +46,39 @@ def test_noise_of_a_rigid_shift_is_within_half_a_decibel_of_the_bound(amplitude_
     noise = np.std(found / gain - truth)
     assert abs(gain - 1) < 0.25 * bound(scene, 1.0) / amplitude_px + 0.03
     assert 20 * np.log10(noise / bound(scene, 1.0)) < 0.5
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.125, -0.25, 0.3, 0.5])
+def test_taps_delay_and_differentiate_within_a_thousandth(fraction: float) -> None:
+    delay, derivative = interpolation_taps(fraction)
+    frequency = np.linspace(0.01, 2.0, 60)
+    waves = np.exp(1j * frequency[:, None] * np.arange(-8, 9))
+    wanted = np.exp(-1j * frequency * fraction)
+    np.testing.assert_allclose(waves @ delay, wanted, atol=1e-3)
+    np.testing.assert_allclose(waves @ derivative / (1j * frequency), wanted, atol=1.5e-3)
+    assert float(derivative.sum()) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_gain_is_that_of_the_motion_at_every_step_of_a_swing() -> None:
+    # Where the film leaves one template for the next, a gain of its own would make a step.
+    truth = tone(1500, 0.5)
+    frames = shifted_frames(texture(SIDE, SIDE), truth, noise_std=0.3, seed=2)
+    found = common_shift(measure_lucas_kanade(ArrayFrames(frames, FPS)))[:, 0]
+    for low, high in ((-0.5, -0.3), (-0.1, 0.1), (0.1, 0.3), (-0.5, 0.5)):
+        part = (truth >= low) & (truth <= high)
+        assert np.polyfit(truth[part], found[part], 1)[0] == pytest.approx(1, abs=0.006)
+
+
+def test_the_reference_is_made_of_frames_that_hardly_move() -> None:
+    time = np.arange(1200)
+    fast = np.where(time // 100 % 2, 1.5, 0.02) * np.sin(2 * np.pi * time / 7)
+    frames = shifted_frames(texture(64, 64), fast, noise_std=1.0, seed=2)
+    speed = np.abs(np.gradient(fast))
+    chosen = [int(np.flatnonzero((frames == one).all(axis=(1, 2)))[0]) for one in
+              _slow_frames(frames, 96)]  # fmt: skip
+    assert len(chosen) >= 96
+    assert np.quantile(speed[chosen], 0.95) < 0.1
+    assert np.ptp(chosen) > 1000
 
 
 @pytest.mark.parametrize("amplitude_px", [0.7, 3.0])

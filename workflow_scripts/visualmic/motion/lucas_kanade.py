@@ -216,16 +216,19 @@ def _prepare(
     local = settings.illumination == "local"
     tracker = make(reference, noise, local)
     some = lead[:: max(1, len(lead) // 96)]
+    slow = _slow_frames(lead, 96)
     for attempt in range(4):
-        shift = np.concatenate([tracker.track(piece).shift for piece in _pieces(some)])
+        shift = _shifts(tracker, some)
         spread = float(np.std(shift, axis=0).max())
         if not settings.follow or spread < _SHARP_PX:
             break
         swings = spread > _SWINGING_PX
         # Motion blurs the mean; when it wipes the detail out, one frame is a better start.
         blurred = attempt == 0 and spread > _BLURRED_PX
-        reference = some[0].astype(np.float32) if blurred else _aligned_mean(some, shift)
-        averaged = averaged if blurred else len(some)
+        reference = (
+            some[0].astype(np.float32) if blurred else _aligned_mean(slow, _shifts(tracker, slow))
+        )
+        averaged = averaged if blurred else len(slow)
         tracker = make(reference, noise, local)
     near = some[np.abs(shift).max(axis=1) < 0.3]
     if len(near) >= 4:
@@ -237,6 +240,23 @@ def _prepare(
             wandering = make(reference, noise, False).information_under_light(left)
             local = float(np.trace(blind.information)) > wandering
     return make(reference, noise, local)
+
+
+def _slow_frames(frames: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
+    """Choose frames evenly from the slower half: an open shutter smears fast ones."""
+    if len(frames) < 4 * count:
+        return frames[:: max(1, len(frames) // count)]
+    step = max(1, round(float(np.sqrt(frames[0].size)) / 64))
+    seen = frames[:, ::step, ::step].astype(np.float32)
+    seen -= seen.mean(axis=(1, 2), keepdims=True)
+    speed = ((seen[2:] - seen[:-2]) ** 2).mean(axis=(1, 2))
+    slower = np.sort(np.argsort(speed, kind="stable")[: len(speed) // 2]) + 1
+    return frames[slower[:: len(slower) // count]]
+
+
+def _shifts(tracker: BlockTracker, frames: NDArray[np.uint8]) -> Floats:
+    """Displacement of every frame as a whole, (N, 2)."""
+    return np.concatenate([tracker.track(piece).shift for piece in _pieces(frames)])
 
 
 def _pieces(frames: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
