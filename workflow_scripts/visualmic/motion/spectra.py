@@ -12,6 +12,9 @@ from visualmic.motion.reference import Floats
 Spectra = NDArray[np.complexfloating[Any, Any]]
 Rows = Callable[[int, int], Floats]
 
+# Power of the slow motion over that of the rest, below which a signal's start holds none.
+_SLOW_SHARE = 0.02
+
 
 def highpass(signals: Floats, fps: float, cutoff_hz: float) -> Floats:
     """Remove slow motion from signals (T, C) with a zero-phase Butterworth response of order 4.
@@ -22,8 +25,8 @@ def highpass(signals: Floats, fps: float, cutoff_hz: float) -> Floats:
     total = len(signals)
     padding = min(total - 1, int(4 * fps / cutoff_hz))
     near = min(total, max(2, int(fps / cutoff_hz / 2)))
-    before = 2 * _line_at_start(signals[:near]) - signals[padding:0:-1]
-    after = 2 * _line_at_start(signals[: -near - 1 : -1]) - signals[-2 : -padding - 2 : -1]
+    before = 2 * _slow_at_start(signals, near) - signals[padding:0:-1]
+    after = 2 * _slow_at_start(signals[::-1], near) - signals[-2 : -padding - 2 : -1]
     extended = np.concatenate([before, signals, after])
     length = next_fast_len(len(extended), real=True)
     frequency = np.fft.rfftfreq(length, 1 / fps)
@@ -36,15 +39,31 @@ def highpass(signals: Floats, fps: float, cutoff_hz: float) -> Floats:
     return out
 
 
-def _line_at_start(signals: Floats) -> Floats:
-    """Give where the line of least squares through signals (N, C) starts, (C,)."""
-    count = len(signals)
-    if count < 3:
-        return np.asarray(signals[0])
-    # The weights with which a value counts at the start of the line through all.
-    place = np.arange(count, dtype=signals.dtype)
-    weight = (4 * count - 2 - 6 * place) / (count * (count + 1))
-    return np.asarray(weight @ signals, signals.dtype)
+def _slow_at_start(signals: Floats, near: int) -> Floats:
+    """Give where the slow motion of signals (T, C) starts, (C,).
+
+    It is taken for a line: over `near` samples, or over four times as many where the means of the
+    quarters show nothing slow beside the line.
+    """
+    short = signals[:near]
+    start = _fit_of_line(len(short)) @ short
+    far = signals[: 4 * near]
+    if near < 3 or len(far) < 4 * near:
+        return np.asarray(start, signals.dtype)
+    weight = _fit_of_line(len(far))
+    ends = weight @ far, weight[::-1] @ far
+    share = np.linspace(0, 1, len(far))[:, None]
+    left = far - (1 - share) * ends[0] - share * ends[1]
+    quarters = left.reshape(4, near, -1).mean(axis=1)
+    fast = (quarters**2).mean(axis=0) < _SLOW_SHARE * (left**2).mean(axis=0)
+    return np.asarray(np.where(fast, ends[0], start), signals.dtype)
+
+
+def _fit_of_line(count: int) -> Floats:
+    """Weights (N,) of N values for where the line of least squares through them starts."""
+    if count < 2:
+        return np.ones(count)
+    return (4 * count - 2 - 6 * np.arange(count)) / (count * (count + 1.0))
 
 
 def neighbours_mean(values: Floats, size: tuple[int, int]) -> Floats:
