@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from visualmic.motion import modal
-from visualmic.motion.modal import Expected, ModalModel, identify_modes
+from visualmic.motion.modal import identify_modes
+from visualmic.motion.modal_model import Expected, ModalModel
 
 FREQUENCY = np.arange(257) * 2200 / 512
 LOOKS = 25.0

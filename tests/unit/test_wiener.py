@@ -6,6 +6,7 @@ from arrays import ArrayFrames, shifted_frames, texture
 from numpy.typing import NDArray
 from visualmic.errors import VisualMicError
 from visualmic.evaluate.equaliser import info
+from visualmic.evaluate.waveform import si_sdr
 from visualmic.motion.hearing import HearingSettings
 from visualmic.motion.methods import method_named, recover
 from visualmic.motion.spectra import ShortTimeFourier, highpass
@@ -32,6 +33,17 @@ def test_a_rigid_sound_comes_back_as_clear_as_the_light_allows() -> None:
     assert abs(np.corrcoef(heard, sound)[0, 1]) > 0.97
     assert recovery.diagnosis.verdict.startswith("a sound from")
     assert recovery.diagnosis.as_dict()["ratio_db"] == pytest.approx(0, abs=0.7)
+
+
+def test_the_errors_of_a_wide_swing_are_not_taken_for_an_object_that_bends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sound = voice(3000)
+    frames = shifted_frames(texture(96, 96), 1.2 * sound, (0.6, 0.8), noise_std=0.5, seed=1)
+    swinging = recover(ArrayFrames(frames, FPS)).sound
+    monkeypatch.setattr("visualmic.motion.wiener._RIGID_SHARE", -1.0)
+    bending = recover(ArrayFrames(frames, FPS)).sound
+    assert si_sdr(sound, swinging) > si_sdr(sound, bending) + 0.2
 
 
 def test_what_the_shutter_smeared_is_made_up_for() -> None:

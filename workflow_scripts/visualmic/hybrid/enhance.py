@@ -10,7 +10,7 @@ from visualmic.errors import VisualMicError
 from visualmic.hybrid.features import cell_features, logit, noise_colour, statistics
 from visualmic.motion.beam import Beam, local_gain
 from visualmic.motion.hearing import HearingSettings, combine_lucas_kanade
-from visualmic.motion.modal import Expected
+from visualmic.motion.modal_model import Expected
 from visualmic.motion.recovery import Recovery
 from visualmic.motion.reference import Floats
 from visualmic.motion.signals import MotionSignals

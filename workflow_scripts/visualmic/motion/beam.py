@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from visualmic.motion.modal import Expected, ModalModel, identify_modes
+from visualmic.motion.modal import identify_modes
+from visualmic.motion.modal_model import Expected, ModalModel
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import (
     ShortTimeFourier,

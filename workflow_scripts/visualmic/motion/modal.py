@@ -39,6 +39,7 @@ from scipy.linalg import eigh
 from scipy.optimize import minimize
 
 from visualmic.motion.modal_kernels import modal_cost
+from visualmic.motion.modal_model import Expected, ModalModel, resonators
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import Spectra
 
@@ -75,60 +76,6 @@ _MOST_UNEXPLAINED = 0.04
 _MOST_CANCELLING = 20.0
 _FLAT = np.log(1e6)
 _FIRST_STEPS = 8
-
-
-@dataclass(frozen=True)
-class ModalModel:
-    """Modes of an object as the motion channels see them.
-
-    Attributes
-    ----------
-    frequency_hz, damping : ndarray, float64, (M,)
-        Resonance and damping ratio of each mode, by rising frequency.
-    shapes : ndarray, float64, (K, M)
-        What each channel sees of each mode, at any common scale.
-    unexplained : float
-        Share of the turning of the direction, beyond the noise's, that is not the modes'.
-    """
-
-    frequency_hz: Floats
-    damping: Floats
-    shapes: Floats
-    unexplained: float
-
-    def response(self, frequency_hz: Floats) -> Spectra:
-        """From sound to channels at `frequency_hz` (F,): complex (F, K)."""
-        transfer = _resonators(frequency_hz, np.log(self.frequency_hz), np.log(self.damping))[0]
-        response: Spectra = transfer @ self.shapes.T
-        return response
-
-    def cancelling(self, frequency_hz: Floats, weight: Floats) -> float:
-        """Set the power of all modes, one by one, against that of their sum, at a mean frequency.
-
-        Parameters
-        ----------
-        frequency_hz, weight : ndarray, float64, (F,)
-        """
-        transfer = _resonators(frequency_hz, np.log(self.frequency_hz), np.log(self.damping))[0]
-        each = np.abs(transfer) ** 2 @ (self.shapes**2).sum(axis=0)
-        together = (np.abs(transfer @ self.shapes.T) ** 2).sum(axis=1)
-        return float((weight * each / np.maximum(together, 1e-30)).sum() / weight.sum())
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What is expected of the object's response, from what its motion sounds like.
-
-    Attributes
-    ----------
-    log_power : ndarray, float64, (F,)
-        Logarithm of the power of the response in all channels, up to a constant.
-    weight : ndarray, float64, (F,)
-        Inverse variance of that, divided by the number of neighbours that err alike.
-    """
-
-    log_power: Floats
-    weight: Floats
 
 
 def identify_modes(
@@ -170,14 +117,18 @@ def identify_modes(
     if expected is not None:
         expected = Expected(expected.log_power[used], expected.weight[used])
     fit = _Fit(covariance[used], frequency_hz[used], looks, expected)
-    best = flat = fit.rigid()
-    turning = fit.most - fit.explained(flat)
+    best = fit.rigid()
+    turning = fit.most - fit.explained(best)
     turns = covariance.shape[1] > 1 and turning >= _CLEARLY * fit.noise
-    pool = [flat]
-    left = turning - fit.noise
+    pool = [best]
+    found: tuple[_Modes, ModalModel] | None = None
+    left, cancelling = turning - fit.noise, 0.0
     for modes in range(1 if expected else 2, (most if turns else 1) + 1):
         pool = fit.with_modes(modes, pool)
         worth, turned = max(_WORTH, min(_LEAST_SHARE * turning, _LEAST_OF_REST * left)), -np.inf
+        if cancelling >= _MOST_CANCELLING:
+            # What is not believed is easily given up.
+            worth = _WORTH
         if modes == 1:
             worth = _WORTH_OF_ONE
         elif expected is not None:
@@ -189,25 +140,19 @@ def identify_modes(
             break
         best = pool[0]
         left = fit.most - fit.explained(best) - fit.noise
-    unexplained = max(left, 0.0) / (turning - fit.noise) if turns else 0.0
+        share = max(left, 0.0) / (turning - fit.noise) if turns else 0.0
+        model = best.model(share)
+        cancelling = model.cancelling(frequency_hz[used], fit.heard)
+        if share <= _MOST_UNEXPLAINED and cancelling < _MOST_CANCELLING:
+            found = best, model
     # Enough modes turn in any way: a search that does not come to its end has found nothing.
-    found = len(best.log_frequency)
-    if best is flat or found >= most or unexplained > _MOST_UNEXPLAINED:
+    if found is None or len(best.log_frequency) >= most:
         return alone
     if alone is not None:
         before = _Modes(np.log(alone.frequency_hz), np.log(alone.damping), alone.shapes)
-        if fit.likelihood(best) - fit.likelihood(before) < _OVERRULES:
+        if fit.likelihood(found[0]) - fit.likelihood(before) < _OVERRULES:
             return alone
-    order = np.argsort(best.log_frequency)
-    model = ModalModel(
-        np.exp(best.log_frequency[order]),
-        np.exp(best.log_damping[order]),
-        best.shapes[:, order],
-        float(unexplained),
-    )
-    if found > 1 and model.cancelling(frequency_hz[used], fit.heard) >= _MOST_CANCELLING:
-        return alone
-    return model
+    return found[1]
 
 
 @dataclass(frozen=True)
@@ -219,6 +164,15 @@ class _Modes:
     def packed(self) -> Floats:
         shapes = self.shapes / max(float(np.abs(self.shapes).max()), 1e-30)
         return np.concatenate([self.log_frequency, self.log_damping, shapes.ravel()])
+
+    def model(self, unexplained: float) -> ModalModel:
+        order = np.argsort(self.log_frequency)
+        return ModalModel(
+            np.exp(self.log_frequency[order]),
+            np.exp(self.log_damping[order]),
+            self.shapes[:, order],
+            unexplained,
+        )
 
 
 class _Fit:
@@ -338,7 +292,7 @@ class _Fit:
 
     def _shapes(self, log_frequency: Floats, log_damping: Floats) -> Floats:
         """Shapes (K, M) whose motion lies nearest to the loudest directions: an eigenproblem."""
-        transfer = _resonators(self._coarse.frequency, log_frequency, log_damping)[0]
+        transfer = resonators(self._coarse.frequency, log_frequency, log_damping)[0]
         transfer /= np.linalg.norm(transfer, axis=1, keepdims=True)
         pairs = transfer[:, :, None].conj() * transfer[:, None, :]
         channels, modes = self._channels, len(log_frequency)
@@ -443,7 +397,7 @@ class _Likelihood:
         """Give what is left of direction and priors, (N,), and its derivatives (N, P)."""
         log_frequency, log_damping = packed[:count], packed[count : 2 * count]
         shapes = packed[2 * count :].reshape(-1, count)
-        transfer, by_frequency, by_damping = _resonators(self.frequency, log_frequency, log_damping)
+        transfer, by_frequency, by_damping = resonators(self.frequency, log_frequency, log_damping)
         pattern = transfer @ shapes.T
         bins, channels = pattern.shape
         change = np.zeros((bins, channels, len(packed)), np.complex128)
@@ -495,14 +449,3 @@ class _Likelihood:
 def _evidence(power: Floats) -> NDArray[np.float64]:
     power = np.maximum(power, 1)
     return np.asarray(power - 1 - np.log(power))
-
-
-def _resonators(
-    frequency: Floats, log_frequency: Floats, log_damping: Floats
-) -> tuple[Spectra, Spectra, Spectra]:
-    """Resonators' responses (F, M), and their derivatives by the logarithms of both parameters."""
-    ratio = frequency[:, None] * np.exp(-log_frequency)
-    damped = 2j * np.exp(log_damping) * ratio
-    response = 1 / (1 - ratio**2 + damped)
-    square = response**2
-    return response, square * (damped - 2 * ratio**2), -square * damped

@@ -38,7 +38,7 @@ import numpy as np
 from visualmic.errors import VisualMicError
 from visualmic.motion.agreement import is_coded_between_frames
 from visualmic.motion.beam import Bands, Beam, Expect, beamform, local_gain
-from visualmic.motion.modal import ModalModel
+from visualmic.motion.modal_model import ModalModel
 from visualmic.motion.reference import Floats
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.spectra import (
@@ -58,6 +58,8 @@ _LEAST_NOISE = 1e-4
 # Least noise of a channel of a film coded between frames, over the median of all.
 _CODED_FLOOR = 10.0
 _MODES_FROM_HZ = 40.0
+# Share of all motion's power that motion as a whole may leave unexplained where it is all there is.
+_RIGID_SHARE = 1e-4
 # Following a swaying camera leaves errors of its own up to here.
 _SWAY_LEFT_HZ = 80.0
 
@@ -344,7 +346,30 @@ def _factor_space(motion: MotionSignals, bands: Bands, settings: WienerSettings)
     left, values, _ = np.linalg.svd(np.concatenate(found, axis=1), full_matrices=False)
     # Estimates of one factor in many bands differ by noise alone: only what is new counts.
     kept = min(_MAX_FACTORS, int(np.count_nonzero(values > 0.5)))
-    return scale[:, None] * left[:, :kept]
+    space = left[:, :kept]
+    if kept > 1:
+        overall = np.tensordot(counts / counts.sum(), whitened, 1)
+        rigid = _rigid_space(motion, scale, overall, space)
+        space = space if rigid is None else rigid
+    return scale[:, None] * space
+
+
+def _rigid_space(
+    motion: MotionSignals, scale: Floats, covariance: Floats, space: Floats
+) -> Floats | None:
+    """Directions (C, k) of motion as a whole, where all else is too little to be an object's.
+
+    Wide swings are measured with errors that follow the motion: they stand above the noise, and a
+    beam that follows them too is the worse for it.
+    """
+    whitener = np.asarray(motion.arrays["whitener"], np.float64).reshape(len(scale), 2)
+    moved = np.linalg.qr(scale[:, None] * whitener)[0]
+    inside = moved.T @ covariance @ moved
+    whole = float(np.trace(space.T @ covariance @ space)) - space.shape[1]
+    if whole - (float(np.trace(inside)) - 2) > _RIGID_SHARE * whole:
+        return None
+    values, vectors = np.linalg.eigh(inside)
+    return np.asarray(moved @ vectors[:, values - 1 > _RIGID_SHARE * whole])
 
 
 def _factors(covariance: Floats, samples: float, most: int) -> Floats:
