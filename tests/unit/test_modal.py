@@ -185,3 +185,27 @@ def test_the_slope_of_the_cost_is_that_of_its_values():
             step[one] = 1e-5
             up, down = (likelihood.cost(packed + way * step, 4)[0] for way in (1, -1))
             assert slope[one] == pytest.approx((up - down) / 2e-5, rel=1e-3, abs=1e-2)
+
+
+def test_what_was_found_without_it_is_kept_unless_others_are_much_likelier():
+    pattern = response(RESONANCES, DAMPING, SHAPES)
+    covariance = covariance_of(pattern, falling(1000.0))
+    alone = identify_modes(covariance, FREQUENCY, LOOKS)
+    assert alone is not None
+    expected = expected_of(pattern, 0.1)
+    kept = identify_modes(covariance, FREQUENCY, LOOKS, expected=expected, alone=alone)
+    assert kept is alone
+    wrong = ModalModel(0.8 * alone.frequency_hz, alone.damping, alone.shapes, 0.0)
+    mended = identify_modes(covariance, FREQUENCY, LOOKS, expected=expected, alone=wrong)
+    assert mended is not None
+    assert mended.frequency_hz == pytest.approx(RESONANCES, rel=0.03)
+
+
+def test_what_is_expected_far_off_costs_little():
+    pattern = response(RESONANCES, DAMPING, SHAPES)
+    covariance = covariance_of(pattern, falling(1000.0))
+    whole = expected_of(pattern, 3.0)
+    sure = Expected(whole.log_power, np.full(len(FREQUENCY), 5.0))
+    model = identify_modes(covariance, FREQUENCY, LOOKS, expected=sure)
+    assert model is not None
+    assert model.frequency_hz == pytest.approx(RESONANCES, rel=0.05)

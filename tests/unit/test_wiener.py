@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 from visualmic.errors import VisualMicError
 from visualmic.evaluate.equaliser import info
 from visualmic.evaluate.waveform import si_sdr
+from visualmic.motion.beam import Bands, Beam, beamform
 from visualmic.motion.hearing import HearingSettings
 from visualmic.motion.methods import method_named, recover
+from visualmic.motion.modal_model import Expected
 from visualmic.motion.spectra import ShortTimeFourier, highpass
 
 FPS = 2200.0
@@ -44,6 +46,35 @@ def test_the_errors_of_a_wide_swing_are_not_taken_for_an_object_that_bends(
     monkeypatch.setattr("visualmic.motion.wiener._RIGID_SHARE", -1.0)
     bending = recover(ArrayFrames(frames, FPS)).sound
     assert si_sdr(sound, swinging) > si_sdr(sound, bending) + 0.2
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_single_mode_that_is_expected_is_taken_out_of_the_sound(channels: int) -> None:
+    total, length = 8800, 512
+    rng = np.random.default_rng(0)
+    sound = rng.standard_normal(total)
+    fine = np.fft.rfftfreq(total, 1 / FPS)
+    resonator = 1 / (1 - (fine / 300) ** 2 + 0.2j * fine / 300)
+    motion = np.fft.irfft(np.fft.rfft(sound) * resonator, total)
+    signals = 30 * motion[:, None] * np.array([[1.0, -0.5]])[:, :channels]
+    signals += rng.standard_normal(signals.shape)
+    frequency = np.fft.rfftfreq(length, 1 / FPS)
+    bins = [np.arange(8, 60), np.arange(60, 257)]
+    bands = Bands(bins, np.zeros((2, 1, 1)), np.ones(2), np.ones(channels), np.ones(2))
+    response = 1 / (1 - (frequency / 300) ** 2 + 0.2j * frequency / 300)
+
+    def expect(beam: Beam, frequency_hz: NDArray[np.float64]) -> Expected:
+        assert beam.spectra.shape[1] == len(frequency_hz)
+        return Expected(2 * np.log(np.abs(response)), np.full(len(frequency_hz), 1.0))
+
+    assert beamform(signals, frequency, length, bands, 40.0).modes is None
+    beam = beamform(signals, frequency, length, bands, 40.0, expect)
+    assert beam.modes is not None
+    assert beam.modes.frequency_hz == pytest.approx([300], rel=0.02)
+    band = (frequency > 60) & (frequency < 800)
+    # What is left of the mode is one constant.
+    left = (beam.gain * response)[band]
+    assert np.abs(left / left.mean() - 1).max() < 0.1
 
 
 def test_what_the_shutter_smeared_is_made_up_for() -> None:

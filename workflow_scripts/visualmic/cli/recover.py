@@ -202,7 +202,7 @@ def _settings(arguments: argparse.Namespace) -> tuple[object, object]:
         given = [
             f"--{name.replace('_', '-')}"
             for name in _SWITCHES
-            if getattr(arguments, name) not in (None, False)
+            if getattr(arguments, name) is not None and getattr(arguments, name) is not False
         ]
         if given:
             raise VisualMicError(

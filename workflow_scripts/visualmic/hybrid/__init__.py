@@ -1,1 +1,1 @@
-"""The beam of the motion channels, cleared and equalised by a network that has heard objects."""
+"""Hearing as `lucas-kanade` does, with networks that know what sounds and objects are like."""

@@ -59,6 +59,7 @@ _BINS_A_LOOK = 1.5
 # Logarithm of the likelihood that one more mode must bring; and its share of all the turning, or of
 # what was left of it. Less is noise, or motion that is not quite linear.
 _WORTH = 20.0
+_LEAST_SHARE, _LEAST_OF_REST = 0.006, 0.3
 # The same for a single mode, which only what is expected of the response can show; and what of the
 # worth of a second and of further ones must then come from how the direction turns.
 _WORTH_OF_ONE = 8.0
@@ -67,7 +68,6 @@ _LEAST_TURNING = (5.0, 10.0)
 _MOST_DOUBT = 6.0
 # How much likelier other modes must be, by what is expected, than those found without it.
 _OVERRULES = 4.0
-_LEAST_SHARE, _LEAST_OF_REST = 0.006, 0.3
 # How far the direction must turn beyond what noise lets it, and the share of that turning that
 # modes may leave unexplained.
 _CLEARLY = 4.0
