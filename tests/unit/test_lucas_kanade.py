@@ -55,7 +55,7 @@ def test_taps_delay_and_differentiate_within_a_thousandth(fraction: float) -> No
     waves = np.exp(1j * frequency[:, None] * np.arange(-8, 9))
     wanted = np.exp(-1j * frequency * fraction)
     np.testing.assert_allclose(waves @ delay, wanted, atol=1e-3)
-    np.testing.assert_allclose(waves @ derivative / (1j * frequency), wanted, atol=1.5e-3)
+    np.testing.assert_allclose(waves @ derivative / (1j * frequency), wanted, atol=1e-3)
     assert float(derivative.sum()) == pytest.approx(0, abs=1e-6)
 
 
