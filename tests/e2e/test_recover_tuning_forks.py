@@ -64,9 +64,7 @@ def test_the_tone_is_clearer_than_any_other_line(fork: str, recovered) -> None:
     [
         pytest.param(
             "hz32_fps1000",
-            marks=pytest.mark.xfail(
-                reason="the pyramid's is 0.1 dB clearer", strict=False
-            ),
+            marks=pytest.mark.xfail(reason="the pyramid's is 0.1 dB clearer", strict=False),
         ),
         "hz64_fps1000",
         "hz64_fps250",
