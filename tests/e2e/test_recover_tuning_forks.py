@@ -59,17 +59,7 @@ def test_the_tone_is_clearer_than_any_other_line(fork: str, recovered) -> None:
     assert level[around].max() >= level[~around].max() + 10
 
 
-@pytest.mark.parametrize(
-    "fork",
-    [
-        pytest.param(
-            "hz32_fps1000",
-            marks=pytest.mark.xfail(reason="the pyramid's is 0.1 dB clearer", strict=False),
-        ),
-        "hz64_fps1000",
-        "hz64_fps250",
-    ],
-)
+@pytest.mark.parametrize("fork", FORKS)
 def test_the_tone_is_as_clear_and_as_exact_as_the_pyramids(fork: str, recovered) -> None:
     tone_hz = FORKS[fork][1]
     frequency, level = recovered(fork, "lucas-kanade")

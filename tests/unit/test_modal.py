@@ -206,6 +206,16 @@ def test_what_is_expected_far_off_costs_little():
     covariance = covariance_of(pattern, falling(1000.0))
     whole = expected_of(pattern, 3.0)
     sure = Expected(whole.log_power, np.full(len(FREQUENCY), 5.0))
-    model = identify_modes(covariance, FREQUENCY, LOOKS, expected=sure)
+    alone = identify_modes(covariance, FREQUENCY, LOOKS)
+    model = identify_modes(covariance, FREQUENCY, LOOKS, expected=sure, alone=alone)
     assert model is not None
     assert model.frequency_hz == pytest.approx(RESONANCES, rel=0.05)
+
+
+def test_modes_that_only_what_is_expected_shows_are_near_it_or_none():
+    pattern = response([180.0, 420.0], [0.15, 0.08], [[1.0, 0.3], [-0.4, 0.8], [0.1, 0.5]])
+    covariance = covariance_of(pattern, 1000.0 * np.ones(len(FREQUENCY)))
+    near, far = expected_of(pattern, 0.1), expected_of(pattern, 3.0)
+    sure = Expected(far.log_power, np.full(len(FREQUENCY), 5.0))
+    assert identify_modes(covariance, FREQUENCY, LOOKS, expected=near) is not None
+    assert identify_modes(covariance, FREQUENCY, LOOKS, expected=sure) is None

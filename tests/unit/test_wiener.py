@@ -77,6 +77,33 @@ def test_a_single_mode_that_is_expected_is_taken_out_of_the_sound(channels: int)
     assert np.abs(left / left.mean() - 1).max() < 0.1
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_errors_of_a_codec_along_the_motion_do_not_turn_the_beam(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total, length = 8800, 512
+    rng = np.random.default_rng(seed)
+    sound = voice(total, seed)
+    # The strongest motion comes with the strongest errors, alike at all frequencies.
+    signals = sound[:, None] * np.array([[400.0, 80.0, 0.0]])
+    signals += rng.standard_normal(signals.shape) * np.array([[15.0, 1.0, 1.0]])
+    frequency = np.fft.rfftfreq(length, 1 / FPS)
+    bins = [np.arange(8, 60), np.arange(60, 257)]
+    bands = Bands(bins, np.zeros((2, 1, 1)), np.ones(2), np.ones(3), np.ones(2), coded=True)
+
+    def heard() -> NDArray[np.float64]:
+        beam = beamform(signals, frequency, length, bands, None)
+        spectra = (beam.spectra * beam.gain * np.sqrt(beam.level)).astype(np.complex64)
+        return ShortTimeFourier(length, 4, "hann").inverse(spectra, total)
+
+    whitened = heard()
+    monkeypatch.setattr("visualmic.motion.beam._codec_whitener", lambda signals, *_: np.eye(3))
+    taken_as_they_are = heard()
+    assert info(sound, whitened, FPS) > info(sound, taken_as_they_are, FPS) + 2
+    # A filter of unit norm hears at most the length of the motion.
+    assert 50 < abs(np.dot(whitened, sound)) / np.dot(sound, sound) < 410
+
+
 def test_what_the_shutter_smeared_is_made_up_for() -> None:
     time = np.arange(4400) / FPS
     tones, open_share = (150.0, 950.0), 0.5

@@ -18,6 +18,10 @@ from visualmic.motion.spectra import (
 
 # Bins over which the direction of the sound is averaged in a film coded between frames.
 _CODED_BINS = 6.0
+# Share of all frequencies in which a codec's errors are looked for, and the most of the motion's
+# power in any direction that they are taken for.
+_QUIET_SHARE = 0.04
+_MOST_ERROR = 0.03
 
 
 @dataclass
@@ -100,6 +104,26 @@ def beamform(
     expect : callable, optional
         Says from the beam without modes what the object's response may be.
     """
+    if bands.coded:
+        whitener = _codec_whitener(signals, length, bands)
+        signals = (signals @ whitener).astype(np.float32)
+        beam = _point(signals, frequency, length, bands, modes_from_hz, expect)
+        # The sound is heard by a filter of unit norm of the signals as they came.
+        heard = beam.gain / np.linalg.norm(whitener @ beam.pattern)
+        shape = np.linalg.solve(whitener, beam.pattern)
+        return replace(beam, gain=heard, pattern=shape / np.linalg.norm(shape))
+    return _point(signals, frequency, length, bands, modes_from_hz, expect)
+
+
+def _point(
+    signals: Floats,
+    frequency: Floats,
+    length: int,
+    bands: Bands,
+    modes_from_hz: float | None,
+    expect: Expect | None,
+) -> Beam:
+    """Point at the sound in signals whose noise is alike in all directions."""
     total, channels = signals.shape
     stft = ShortTimeFourier(length, 4, "hann")
 
@@ -168,6 +192,33 @@ def beamform(
     loud = np.maximum(beam.power - 1, 0) * level
     before, after = ((loud * np.abs(one) ** 2).sum() for one in (beam.gain, gain))
     return replace(beam, gain=gain * np.sqrt(before / max(after, 1e-30)), modes=modes)
+
+
+def _codec_whitener(signals: Floats, length: int, bands: Bands) -> Floats:
+    """Find the filters (K, K) that make the errors of a codec alike in all directions.
+
+    What a codec leaves out or adds is in proportion to what moves, and so lies in the directions of
+    the sound itself, where the noise of the other channels says nothing of it. But it comes and
+    goes from frame to frame, as strong at one frequency as at another. Where there is least of the
+    sound, in the band with the smallest determinant of the covariance, it is laid bare.
+    """
+    stft = ShortTimeFourier(length, 2, "blackman-harris")
+    covariance = np.zeros((length // 2 + 1, signals.shape[1], signals.shape[1]))
+    windows = 0
+    for spectra in stft.pieces(lambda start, stop: signals[start:stop], len(signals), whole=True):
+        by_frequency = spectra.transpose(1, 2, 0)
+        covariance += (by_frequency @ by_frequency.conj().transpose(0, 2, 1)).real
+        windows += len(spectra)
+    covariance = covariance[bands.bins[0][0] :] / windows
+    wide = min(max(round(_QUIET_SHARE * len(covariance)), 4), len(covariance))
+    sums = np.cumsum(np.pad(covariance, [(1, 0), (0, 0), (0, 0)]), axis=0)
+    local = (sums[wide:] - sums[:-wide]) / wide
+    quietest = local[int(np.argmin(np.linalg.slogdet(local)[1]))]
+    errors, directions = np.linalg.eigh(quietest)
+    moved = np.einsum("ki,kl,li->i", directions, covariance.mean(axis=0), directions)
+    level = float(np.exp(np.log(bands.level).mean()))
+    noise = np.maximum(np.minimum(errors, _MOST_ERROR * moved) / level, 1)
+    return np.asarray((directions / np.sqrt(noise)) @ directions.T)
 
 
 def long_term_snr(beam: Beam) -> Floats:

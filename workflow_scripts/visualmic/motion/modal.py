@@ -68,6 +68,8 @@ _LEAST_TURNING = (5.0, 10.0)
 _MOST_DOUBT = 6.0
 # How much likelier other modes must be, by what is expected, than those found without it.
 _OVERRULES = 4.0
+# How far the likeliest modes may be from what is expected where none are found without it.
+_MOST_OFF = 5.0
 # How far the direction must turn beyond what noise lets it, and the share of that turning that
 # modes may leave unexplained.
 _CLEARLY = 4.0
@@ -152,6 +154,8 @@ def identify_modes(
         before = _Modes(np.log(alone.frequency_hz), np.log(alone.damping), alone.shapes)
         if fit.likelihood(found[0]) - fit.likelihood(before) < _OVERRULES:
             return alone
+    elif expected is not None and fit.explained(found[0]) - fit.likelihood(found[0]) > _MOST_OFF:
+        return None
     return found[1]
 
 
