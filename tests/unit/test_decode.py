@@ -1,6 +1,7 @@
 """Luma as filmed: to the bit, upright, cropped, in batches, and never fewer frames unnoticed."""
 
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -159,6 +160,16 @@ def test_capture_rate_count_and_times_are_those_of_the_film(tmp_path: Path) -> N
     assert (film.capture_fps, film.frame_count) == (500.0, 20)
     np.testing.assert_allclose(film.time_s(), np.arange(20) / 500)
     assert film.name == str(path)
+
+
+@pytest.mark.parametrize(("codec", "lossless"), [("ffv1", True), ("mpeg4", False), ("?", False)])
+def test_a_film_says_whether_its_codec_changed_nothing(
+    codec: str, lossless: bool, tmp_path: Path
+) -> None:
+    path = make_film(tmp_path / "a.mp4")
+    info = replace(probe_film(path), codec=codec)
+    assert FilmFrames(path, info=info).lossless is lossless
+    assert not FilmFrames(path).lossless
 
 
 def test_a_film_that_was_probed_is_not_probed_again(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_a_film_comes_back_to_the_bit_with_its_times(tmp_path: Path) -> None:
     assert stored.attributes["source_sha256"] == "ab12"
     assert stored.attributes["crop"] == "[3, 1, 15, 16]"
     assert not stored.variable_frame_rate
+    assert stored.lossless
 
 
 @pytest.mark.parametrize("shape", [(50, 8, 8), (3, 600, 700), (1, 4, 4)])

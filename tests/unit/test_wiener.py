@@ -89,7 +89,7 @@ def test_errors_of_a_codec_along_the_motion_do_not_turn_the_beam(
     signals += rng.standard_normal(signals.shape) * np.array([[15.0, 1.0, 1.0]])
     frequency = np.fft.rfftfreq(length, 1 / FPS)
     bins = [np.arange(8, 60), np.arange(60, 257)]
-    bands = Bands(bins, np.zeros((2, 1, 1)), np.ones(2), np.ones(3), np.ones(2), coded=True)
+    bands = Bands(bins, np.zeros((2, 1, 1)), np.ones(2), np.ones(3), np.ones(2), True, True)
 
     def heard() -> NDArray[np.float64]:
         beam = beamform(signals, frequency, length, bands, None)

@@ -76,6 +76,7 @@ class FilmFrames:
         self.variable_frame_rate = self.info.variable_frame_rate
         self.keyframes = self.info.keyframes
         self.bidirectional = self.info.bidirectional
+        self.lossless = _loses_nothing(self.info.codec)
         self._threads = threads
 
     def time_s(self) -> NDArray[np.float64]:
@@ -167,6 +168,16 @@ class FilmFrames:
         size = os.path.getsize(self.name) / max(self.info.frames, 1)
         # Handing a frame to another core can cost as much as decoding it.
         return 1 if cores <= _FEW_CORES or size < _LIGHT_FRAME_BYTES else cores
+
+
+def _loses_nothing(codec: str) -> bool:
+    """Whether a codec gives back the pictures exactly as they were; one unknown may not."""
+    import av
+
+    try:
+        return not av.codec.Codec(codec, "r").lossy
+    except av.codec.codec.UnknownCodecError:
+        return False
 
 
 def _checked_crop(info: FilmInfo, crop: Sequence[int] | None) -> tuple[int, int, int, int]:

@@ -83,6 +83,8 @@ class StoredFrames:
         Whether the film's timestamps are uneven.
     keyframes : ndarray, int64, (K,)
         Indices of the film's key frames, as far as they are known.
+    lossless : bool
+        Whether the film's codec is known to have changed nothing.
     attributes : dict
         All attributes of the store.
 
@@ -115,6 +117,7 @@ class StoredFrames:
                 self.frame_count: int | None = count
                 self.capture_fps = float(self.attributes["capture_fps"])
                 self.variable_frame_rate = bool(self.attributes.get("variable_frame_rate", False))
+                self.lossless = bool(self.attributes.get("lossless", False))
                 self._time_s: NDArray[np.float64] = times[...]
                 self.keyframes: NDArray[np.int64] = (
                     store["keyframes"][...] if "keyframes" in store else np.zeros(0, np.int64)
@@ -209,6 +212,7 @@ def _store_frames(
     store.attrs["frames"] = done
     store.attrs["capture_fps"] = source.capture_fps
     store.attrs["variable_frame_rate"] = bool(getattr(source, "variable_frame_rate", False))
+    store.attrs["lossless"] = bool(getattr(source, "lossless", False))
     store.attrs["source"] = source.name
     return done
 

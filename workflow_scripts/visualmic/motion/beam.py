@@ -26,7 +26,10 @@ _MOST_ERROR = 0.03
 
 @dataclass
 class Bands:
-    """Covariances (bands, C, C) of the channels, their noise, and its level in each band."""
+    """Covariances (bands, C, C) of the channels, their noise, and its level in each band.
+
+    ``coded`` says whether frames were predicted from others, ``lossy`` whether that lost something.
+    """
 
     bins: list[NDArray[np.intp]]
     covariance: Floats
@@ -34,6 +37,7 @@ class Bands:
     noise: Floats
     level: Floats
     coded: bool = False
+    lossy: bool = False
 
     def above(self, lowest_hz: float, frequency_hz: Floats) -> "Bands":
         """Give the bands above a frequency alone; all of them where none is."""
@@ -45,6 +49,7 @@ class Bands:
             self.noise,
             np.ones(len(self.bins) - first),
             self.coded,
+            self.lossy,
         )
 
 
@@ -104,7 +109,7 @@ def beamform(
     expect : callable, optional
         Says from the beam without modes what the object's response may be.
     """
-    if bands.coded:
+    if bands.lossy:
         whitener = _codec_whitener(signals, length, bands)
         signals = (signals @ whitener).astype(np.float32)
         beam = _point(signals, frequency, length, bands, modes_from_hz, expect)

@@ -157,6 +157,7 @@ def measure_lucas_kanade(
         },
         attributes={
             "settings": asdict(settings),
+            "lossless": bool(getattr(source, "lossless", False)),
             "noise_read": tracker.noise.read,
             "noise_shot": tracker.noise.shot,
             "illumination": "local" if tracker.local_illumination else "global",

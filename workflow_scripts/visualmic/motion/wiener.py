@@ -198,6 +198,7 @@ def combine_channels(
         # There little noise says what the codec left out, not that a channel is to be believed.
         bands.noise = np.maximum(bands.noise, _CODED_FLOOR * usual)
         bands.coded = True
+        bands.lossy = not motion.attributes.get("lossless", False)
     bases = [(_MODES_FROM_HZ, _factor_space(motion, bands, settings))]
     # Whitening by another level, the bands' own change by its inverse.
     nothing.noise_level = float(np.median(bands.level) * np.median(bands.noise))
