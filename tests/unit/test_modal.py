@@ -219,3 +219,21 @@ def test_modes_that_only_what_is_expected_shows_are_near_it_or_none():
     sure = Expected(far.log_power, np.full(len(FREQUENCY), 5.0))
     assert identify_modes(covariance, FREQUENCY, LOOKS, expected=near) is not None
     assert identify_modes(covariance, FREQUENCY, LOOKS, expected=sure) is None
+
+
+def test_a_search_that_gets_nowhere_is_given_up(monkeypatch):
+    rng = np.random.default_rng(3)
+    pattern = rng.standard_normal((len(FREQUENCY), 4)) + 1j * rng.standard_normal(
+        (len(FREQUENCY), 4)
+    )
+    covariance = covariance_of(pattern, 100.0 * np.ones(len(FREQUENCY)))
+    tried = []
+    search = modal._Fit.with_modes
+
+    def counted(self, modes, pool):
+        tried.append(modes)
+        return search(self, modes, pool)
+
+    monkeypatch.setattr(modal._Fit, "with_modes", counted)
+    assert identify_modes(covariance, FREQUENCY, LOOKS) is None
+    assert max(tried) == 3

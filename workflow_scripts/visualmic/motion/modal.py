@@ -74,6 +74,9 @@ _MOST_OFF = 5.0
 # modes may leave unexplained.
 _CLEARLY = 4.0
 _MOST_UNEXPLAINED = 0.04
+# Where so many modes leave more than half of the turning, and each further one more than half of
+# that, as many as there are will not explain it: what turns is no object's.
+_MODES_FOR_HALF = 3
 # How much more the modes may move than their sum: modes that all but cancel are no object's.
 _MOST_CANCELLING = 20.0
 _FLAT = np.log(1e6)
@@ -147,6 +150,8 @@ def identify_modes(
         cancelling = model.cancelling(frequency_hz[used], fit.heard)
         if share <= _MOST_UNEXPLAINED and cancelling < _MOST_CANCELLING:
             found = best, model
+        if share > 0.5 ** (modes + 1 - _MODES_FOR_HALF):
+            break
     # Enough modes turn in any way: a search that does not come to its end has found nothing.
     if found is None or len(best.log_frequency) >= most:
         return alone
