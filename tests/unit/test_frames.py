@@ -53,6 +53,10 @@ def test_a_film_comes_back_to_the_bit_with_its_times(tmp_path: Path) -> None:
     assert stored.lossless
 
 
+def test_frames_of_which_nothing_is_said_are_not_taken_for_lossless(store: Path) -> None:
+    assert not StoredFrames(store).lossless
+
+
 @pytest.mark.parametrize("shape", [(50, 8, 8), (3, 600, 700), (1, 4, 4)])
 def test_frames_of_any_size_are_kept(shape: tuple[int, int, int], tmp_path: Path) -> None:
     luma = random_luma(*shape).astype(np.uint8)

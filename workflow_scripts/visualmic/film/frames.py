@@ -1,8 +1,9 @@
 """The frame store: luma frames of a film in HDF5, decoded once and read by every method.
 
 Layout: ``/frames`` uint8 ``(T, H, W)``, ``/time_s`` float64 ``(T,)``, ``/keyframes`` int64
-``(K,)``, and the attributes ``complete``, ``frames``, ``capture_fps``, ``variable_frame_rate``,
-``source`` and whatever the caller adds, such as the film's SHA-256 and the crop.
+``(K,)``, ``/bidirectional`` bool ``(T,)``, and the attributes ``complete``, ``frames``,
+``capture_fps``, ``variable_frame_rate``, ``lossless``, ``source`` and whatever the caller adds,
+such as the film's SHA-256 and the crop.
 
 Frames are not compressed: the noise of a sensor does not compress (one part in four is saved), and
 reading would be ten times slower. A chunk holds whole frames, about `CHUNK_BYTES` of them.

@@ -137,21 +137,16 @@ def _point(
 
     centre = np.array([frequency[one].mean() for one in bands.bins])
     level = np.interp(np.log(np.maximum(frequency, 1.0)), np.log(centre), bands.level)
-    covariance = np.zeros((len(frequency), channels, channels), np.complex128)
-    windows = 0
-    for spectra in stft.pieces(rows, total, whole=True):
-        by_frequency = spectra.transpose(1, 2, 0)
-        covariance += by_frequency @ by_frequency.conj().transpose(0, 2, 1)
-        windows += len(spectra)
-    covariance /= windows * level[:, None, None]
+    covariance = _covariances(stft, signals) / level[:, None, None]
     # Independent looks at each frequency: with few, neighbours in the band steady the direction.
     looks = 1.8 * total / length
-    steady: Spectra = covariance.copy()
-    for one in bands.bins:
-        steady[one] = (looks * covariance[one] + 4 * covariance[one].mean(axis=0)) / (looks + 4)
     if bands.coded:
         # A codec's errors may outshine the sound at one frequency, each in a direction of its own.
         steady = blurred_over_frequency(covariance, _CODED_BINS, bands.bins[0][0])
+    else:
+        steady = covariance.copy()
+        for one in bands.bins:
+            steady[one] = (looks * covariance[one] + 4 * covariance[one].mean(axis=0)) / (looks + 4)
     strongest = np.linalg.eigh(steady)[1][:, :, -1]
     heard = covariance[bands.bins[0][0] :].real.sum(axis=0)
     pattern = np.linalg.eigh(heard)[1][:, -1]
@@ -199,6 +194,17 @@ def _point(
     return replace(beam, gain=gain * np.sqrt(before / max(after, 1e-30)), modes=modes)
 
 
+def _covariances(stft: ShortTimeFourier, signals: Floats) -> Spectra:
+    """Covariances (F, K, K) of signals (T, K) at each frequency."""
+    covariance: Spectra = np.zeros((stft.length // 2 + 1, *signals.shape[1:] * 2), np.complex128)
+    windows = 0
+    for spectra in stft.pieces(lambda start, stop: signals[start:stop], len(signals), whole=True):
+        by_frequency = spectra.transpose(1, 2, 0)
+        covariance += by_frequency @ by_frequency.conj().transpose(0, 2, 1)
+        windows += len(spectra)
+    return covariance / windows
+
+
 def _codec_whitener(signals: Floats, length: int, bands: Bands) -> Floats:
     """Find the filters (K, K) that make the errors of a codec alike in all directions.
 
@@ -207,14 +213,8 @@ def _codec_whitener(signals: Floats, length: int, bands: Bands) -> Floats:
     goes from frame to frame, as strong at one frequency as at another. Where there is least of the
     sound, in the band with the smallest determinant of the covariance, it is laid bare.
     """
-    stft = ShortTimeFourier(length, 2, "blackman-harris")
-    covariance = np.zeros((length // 2 + 1, signals.shape[1], signals.shape[1]))
-    windows = 0
-    for spectra in stft.pieces(lambda start, stop: signals[start:stop], len(signals), whole=True):
-        by_frequency = spectra.transpose(1, 2, 0)
-        covariance += (by_frequency @ by_frequency.conj().transpose(0, 2, 1)).real
-        windows += len(spectra)
-    covariance = covariance[bands.bins[0][0] :] / windows
+    covariance = _covariances(ShortTimeFourier(length, 2, "blackman-harris"), signals).real
+    covariance = covariance[bands.bins[0][0] :]
     wide = min(max(round(_QUIET_SHARE * len(covariance)), 4), len(covariance))
     sums = np.cumsum(np.pad(covariance, [(1, 0), (0, 0), (0, 0)]), axis=0)
     local = (sums[wide:] - sums[:-wide]) / wide
