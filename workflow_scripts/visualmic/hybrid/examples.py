@@ -33,6 +33,12 @@ _SPEED = (0.85, 1.2)
 # Power of the sound over that of the noise, in decibels.
 _CLEARNESS_DB = (-12.0, 34.0)
 _FEWEST_WINDOWS, _NOISE_WINDOWS = 20, 600
+# Beams of films that a codec spoiled: how many; how much its errors fall towards the highest
+# frequency, in decibels, and their power over that of the sound; how closely they keep to what
+# moves.
+_CODED_SHARE = 0.35
+_CODED_FALL_DB, _CODED_ERRORS_DB = (-2.0, 22.0), (-25.0, 8.0)
+_CODED_FOLLOWS = (0.0, 1.0)
 
 
 class Sounds:
@@ -145,16 +151,19 @@ class Example:
     frequency_hz : ndarray, float64, (F,)
     beam : ndarray, complex64, (windows, F)
         Spectra of sound and noise, in unit noise.
+    level : ndarray, float64, (F,)
+        Power of the noise that the unit stands for.
     sound : ndarray, complex64, (windows, F)
         Spectra of the sound that shook the object.
     power : ndarray, float64, (F,)
-        Of the object's response.
+        Of the object's response, before it is divided by `level`.
     kind : str
         Which of :data:`OBJECTS`.
     """
 
     frequency_hz: Floats
     beam: Spectra
+    level: Floats
     sound: Spectra
     power: Floats
     kind: str
@@ -204,12 +213,45 @@ class BeamMaker:
         sound = spectra[first : first + windows] * np.maximum(frequency / 300, 0.05) ** tilt
         clear = 10 ** (rng.uniform(*_CLEARNESS_DB) / 10)
         power *= clear / max(float((power * np.abs(sound) ** 2).mean()), 1e-30)
+        coded = rng.uniform() < _CODED_SHARE
+        level = _falling(frequency, rng.uniform(*_CODED_FALL_DB) if coded else 0.0)
+        heard = np.sqrt(power / level) * sound
+        beam = heard + self._draw_noise(size, windows, rng)
+        if coded:
+            beam += _coded_errors(heard, frequency, rng) * self._draw_noise(size, windows, rng)
+        return Example(
+            frequency, beam.astype(np.complex64), level, sound.astype(np.complex64), power, kind
+        )
+
+    def _draw_noise(self, size: int, windows: int, rng: np.random.Generator) -> Spectra:
         noise = self._noise[size]
         start = int(rng.integers(0, len(noise) - windows))
-        beam = np.sqrt(power) * sound + noise[start : start + windows] * rng.choice([1, -1, 1j])
-        return Example(
-            frequency, beam.astype(np.complex64), sound.astype(np.complex64), power, kind
-        )
+        drawn: Spectra = noise[start : start + windows] * rng.choice([1, -1, 1j])
+        return drawn
+
+
+def _falling(frequency: Floats, fall_db: float) -> Floats:
+    """Power (F,) that falls by so many decibels from the lowest frequencies to the highest."""
+    place = np.log(np.maximum(frequency, 40.0) / 40.0) / np.log(frequency[-1] / 40.0)
+    return np.asarray(10 ** (-fall_db * place / 10))
+
+
+def _coded_errors(heard: Spectra, frequency: Floats, rng: np.random.Generator) -> Floats:
+    """Draw the size (windows, F) of a codec's errors: where something moves it errs more.
+
+    Parameters
+    ----------
+    heard : ndarray, complex, (windows, F)
+        Spectra of the sound in the beam.
+    frequency : ndarray, (F,)
+    rng : Generator
+    """
+    moves = (np.abs(heard) ** 2).mean(axis=1)
+    moves = np.convolve(moves, np.ones(3) / 3, "same")
+    moves = (moves / max(float(moves.mean()), 1e-30)) ** rng.uniform(*_CODED_FOLLOWS)
+    power = np.outer(moves, _falling(frequency, rng.uniform(*_CODED_FALL_DB) / 2))
+    errors = 10 ** (rng.uniform(*_CODED_ERRORS_DB) / 10) * float((np.abs(heard) ** 2).mean())
+    return np.asarray(np.sqrt(power * errors / power.mean()))
 
 
 def _noise_spectra(size: int) -> Spectra:

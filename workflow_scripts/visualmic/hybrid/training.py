@@ -102,7 +102,7 @@ def beam_item(examples: Sequence[Example], rng: np.random.Generator) -> Item:
     told, weights = [], []
     for example in examples:
         frequency = example.frequency_hz
-        one, heard = statistics(np.abs(example.beam) ** 2, frequency)
+        one, heard = statistics(np.abs(example.beam) ** 2, frequency, 0.0, example.level)
         within = (frequency >= _FROM_HZ) & (frequency < _BELOW_TOP * frequency[-1])
         told.append(one)
         weights.append(heard * within)
@@ -131,14 +131,14 @@ def _mask_arrays(example: Example, rng: np.random.Generator) -> dict[str, Any]:
         example.beam,
         (1 / undone).astype(np.complex128),
         mean,
-        np.ones(len(frequency)),
+        example.level,
         np.ones(1),
         0.0,
         None,
     )
     gain, snr = local_gain(beam)
     shape = (snr > 0) * (frequency >= 10) / undone
-    sound, target = example.beam * shape, example.sound * response * shape
+    sound, target = example.beam * np.sqrt(example.level) * shape, example.sound * response * shape
     size = max(float(np.sqrt((np.abs(target) ** 2).mean())), 1e-30)
     return {
         "cells": cell_features(beam, frequency, gain, noise_colour(beam)),
