@@ -158,3 +158,13 @@ def test_long_sounds_are_correlated_in_blocks_as_in_one(lengths, samples):
     found = align(heard, 48000.0, played, 48000.0)
     assert found.lag_s * 48000 == pytest.approx(samples, abs=0.01)
     assert found.polarity == -1
+
+
+def test_the_highest_peak_between_samples_is_found_for_sounds_near_half_the_rate():
+    # At whole samples the peak half a period away, of the other sign, stands higher.
+    played = sound(times(RATE), 0.36 * RATE, 0.42 * RATE)
+    heard = sound(times(RATE) - 0.5 / RATE, 0.36 * RATE, 0.42 * RATE)
+    found = align(heard, RATE, played, RATE)
+    assert found.lag_s * RATE == pytest.approx(0.5, abs=0.01)
+    assert found.polarity == 1
+    assert found.correlation > 0.99

@@ -15,6 +15,7 @@ from fractions import Fraction
 
 import numpy as np
 import scipy.fft
+import scipy.signal
 from numpy.typing import ArrayLike, NDArray
 
 from visualmic.errors import VisualMicError
@@ -29,6 +30,9 @@ MAX_LAG_S = 0.25
 
 LEAST_SAMPLES = 8
 """Fewer common samples than this say nothing."""
+
+_PEAKS, _FINER = 4, 8
+"""Peaks of the correlation that are refined, and the parts of a sample on which they are found."""
 
 _TAPER = 0.05
 """Width of the low-pass edge below the common Nyquist frequency, as a part of that frequency."""
@@ -89,9 +93,10 @@ def align(
     .. math:: \max_{|\tau| \le \tau_{max}}
         \frac{|\sum_t y(t) \, x(t - \tau)|}{\lVert y \rVert \lVert x(\cdot - \tau) \rVert}
 
-    over the samples that overlap, refined below one sample by maximising the band-limited
-    cross-correlation itself (Newton steps on its spectrum, started from a parabola through the
-    three highest samples). The sign of the sum is the polarity.
+    over the samples that overlap. Of sounds that reach up to half their rate whole samples may miss
+    the peak by much: it is looked for on eighths of a sample, and the highest few are refined by
+    maximising the band-limited cross-correlation itself (Newton steps on its spectrum). The sign of
+    the sum is the polarity.
 
     Parameters
     ----------
@@ -154,10 +159,10 @@ def align(
 
     heard = _resample(sound, rate, common, lowest_hz, 0.0)
     played = _resample(truth, reference_rate, common, lowest_hz, offset_s)
-    coarse = _coarse_lag(heard, played, max_lag_s, common)
-    fine = _refine(heard, played, coarse) if max_lag_s > 0 else 0.0
+    peaks = _coarse_lags(heard, played, max_lag_s, common)
+    found = _highest(heard, played, peaks) if max_lag_s > 0 else 0.0
     limit = max_lag_s * common
-    lag = min(max(coarse + fine, -limit), limit)
+    lag = min(max(found, -limit), limit)
     advance_s = offset_s - lag / common
     if lag:
         played = _resample(truth, reference_rate, common, lowest_hz, advance_s)
@@ -175,7 +180,7 @@ def align(
         lag_s=lag / common,
         polarity=polarity,
         correlation=abs(product) / power if power > 0 else 0.0,
-        lag_at_limit=max_lag_s > 0 and abs(coarse) >= math.floor(limit),
+        lag_at_limit=max_lag_s > 0 and round(abs(found)) >= math.floor(limit),
         band_hz=band,
         start_s=start / common,
     )
@@ -268,8 +273,8 @@ def _resample(
     return np.asarray(resampled[: max(kept, 1)])
 
 
-def _coarse_lag(heard: Signal, played: Signal, max_lag_s: float, rate: float) -> int:
-    """Whole-sample lag of the largest normalised cross-correlation in magnitude."""
+def _coarse_lags(heard: Signal, played: Signal, max_lag_s: float, rate: float) -> list[float]:
+    """Lags of the highest peaks of the normalised cross-correlation in magnitude, in samples."""
     limit = math.floor(max_lag_s * rate)
     lags = np.arange(-limit, limit + 1)
     starts = np.maximum(lags, 0)
@@ -278,7 +283,7 @@ def _coarse_lag(heard: Signal, played: Signal, max_lag_s: float, rate: float) ->
     overlap = stops - starts
     usable = overlap >= max(LEAST_SAMPLES, min(len(heard), len(played)) // 2)
     if not usable.any():
-        return 0
+        return [0.0]
     cross = _cross_correlation(heard, played, limit)
     heard_power = np.concatenate([[0.0], np.cumsum(heard**2)])
     played_power = np.concatenate([[0.0], np.cumsum(played**2)])
@@ -290,11 +295,23 @@ def _coarse_lag(heard: Signal, played: Signal, max_lag_s: float, rate: float) ->
     floor = 1e-12 * heard_power[-1] * played_power[-1]
     usable &= energy > floor
     if not usable.any():
-        return 0
-    score = np.where(usable, np.abs(cross) / np.sqrt(np.where(usable, energy, 1.0)), -1.0)
+        return [0.0]
+    cross = np.where(usable, cross / np.sqrt(np.where(usable, energy, 1.0)), 0.0)
+    score = np.abs(scipy.signal.resample_poly(cross, _FINER, 1)) if limit else np.abs(cross)
+    lags = (np.arange(len(score)) - limit * _FINER) / _FINER if limit else lags
+    score[np.abs(lags) > limit] = -1.0
+    padded = np.pad(score, 1, constant_values=-1.0)
+    peak = (score >= padded[:-2]) & (score >= padded[2:]) & (score > 0)
     # Of lags that are equal to rounding the smallest one is meant.
-    best = np.flatnonzero(score >= score.max() * (1 - 1e-9))
-    return int(lags[best[np.argmin(np.abs(lags[best]))]])
+    order = np.lexsort((np.abs(lags[peak]), -np.round(score[peak], 9)))
+    return [float(lag) for lag in lags[peak][order[:_PEAKS]]] or [0.0]
+
+
+def _highest(heard: Signal, played: Signal, peaks: list[float]) -> float:
+    """Give the lag of the highest peak, in samples; of equal ones the first."""
+    refined = [_refine(heard, played, lag) for lag in peaks]
+    best = max(correlation for _, correlation in refined)
+    return next(lag for lag, correlation in refined if correlation >= best * (1 - 1e-9))
 
 
 def _cross_correlation(heard: Signal, played: Signal, limit: int) -> Signal:
@@ -318,34 +335,32 @@ def _cross_correlation(heard: Signal, played: Signal, limit: int) -> Signal:
     return total
 
 
-def _refine(heard: Signal, played: Signal, coarse: int) -> float:
-    """Lag beyond `coarse`, within one sample, that maximises the band-limited correlation."""
+def _refine(heard: Signal, played: Signal, lag: float) -> tuple[float, float]:
+    """Lag near `lag` that maximises the band-limited correlation, and that in magnitude."""
+    coarse = round(lag)
     start, stop = max(0, coarse), min(len(heard), len(played) + coarse)
     _require_overlap(stop - start, 1.0)
     late = heard[start:stop]
     early = played[start - coarse : stop - coarse]
     length = scipy.fft.next_fast_len(len(late) + 8, real=True)
     cross = scipy.fft.rfft(late, length) * np.conj(scipy.fft.rfft(early, length))
+    cross[1 : (length + 1) // 2] *= 2
+    cross /= max(length * float(np.linalg.norm(late) * np.linalg.norm(early)), 1e-300)
     omega = 2 * np.pi * np.arange(len(cross)) / length
-    low, middle, high = (float((cross * np.exp(1j * omega * k)).real.sum()) for k in (-1, 0, 1))
-    curvature = low - 2 * middle + high
-    if middle == 0 or curvature * middle >= 0:
-        return 0.0
-    lag = 0.5 * (low - high) / curvature
-    for _ in range(4):
-        turned = cross * np.exp(1j * omega * lag)
+    fine = lag - coarse
+    value = float((cross * np.exp(1j * omega * fine)).real.sum())
+    for _ in range(6):
+        turned = cross * np.exp(1j * omega * fine)
         slope = float(-(omega * turned.imag).sum())
         bend = float(-(omega**2 * turned.real).sum())
-        if bend * middle >= 0:
+        if bend * value >= 0 or abs(slope / bend) > 1 / _FINER:
             break
-        step = -slope / bend
-        lag += step
-        if abs(step) < 1e-7:
+        fine -= slope / bend
+        if abs(slope / bend) < 1e-7:
             break
-    if abs(lag) > 1:
-        return 0.0
     # A thousandth of a sample is below what any film can tell, and whole samples need no filter.
-    return 0.0 if abs(lag) < 1e-3 else lag
+    fine = 0.0 if abs(fine) < 1e-3 else fine
+    return coarse + fine, abs(float((cross * np.exp(1j * omega * fine)).real.sum()))
 
 
 def _require_overlap(duration_s: float, rate: float) -> None:
