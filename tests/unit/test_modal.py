@@ -2,41 +2,22 @@
 
 import numpy as np
 import pytest
+from modes import (
+    DAMPING,
+    FREQUENCY,
+    LOOKS,
+    RESONANCES,
+    SHAPES,
+    covariance_of,
+    expected_of,
+    falling,
+    response,
+)
 from visualmic.motion import modal
 from visualmic.motion.modal import identify_modes
+from visualmic.motion.modal_likelihood import Likelihood
 from visualmic.motion.modal_model import Expected, ModalModel
-
-FREQUENCY = np.arange(257) * 2200 / 512
-LOOKS = 25.0
-
-
-def response(resonances, damping, shapes):
-    ratio = FREQUENCY[:, None] / np.asarray(resonances)
-    transfer = 1 / (1 - ratio**2 + 2j * np.asarray(damping) * ratio)
-    return transfer @ np.asarray(shapes).T
-
-
-def covariance_of(pattern, power, seed=0, looks=LOOKS):
-    """Sample covariance of channels that hear `pattern` times a sound of `power`, in unit noise."""
-    rng = np.random.default_rng(seed)
-    frequencies, channels = pattern.shape
-    count = round(looks)
-
-    def normal(*shape):
-        return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(2)
-
-    sound = normal(count, frequencies, 1) * np.sqrt(power)[:, None]
-    heard = sound * pattern + normal(count, frequencies, channels)
-    return np.einsum("wfi,wfj->fij", heard, heard.conj()) / count
-
-
-def falling(level):
-    """Power of a sound that falls with frequency as voices do."""
-    return level * (200 / np.maximum(FREQUENCY, 60)) ** 2
-
-
-SHAPES = np.random.default_rng(5).standard_normal((5, 4))
-RESONANCES, DAMPING = np.array([150.0, 260, 440, 700]), np.array([0.1, 0.07, 0.15, 0.1])
+from visualmic.motion.modal_search import ModalSearch
 
 
 def test_modes_are_found_from_their_motion_alone():
@@ -119,53 +100,6 @@ def test_modes_of_different_shapes_do_not_cancel():
     assert against.cancelling(band, np.ones(30)) > 50
 
 
-def expected_of(pattern, wrong=0.0, seed=0):
-    """Expect the power of a response, within smooth errors of some size."""
-    rng = np.random.default_rng(seed)
-    off = sum(
-        rng.standard_normal() * np.sin(n * np.log(np.maximum(FREQUENCY, 30)) + rng.uniform(0, 6))
-        for n in range(1, 5)
-    )
-    log_power = np.log((np.abs(pattern) ** 2).sum(axis=1)) + wrong * off
-    return Expected(log_power, np.full(len(FREQUENCY), 1 / 15 / (0.2 + wrong) ** 2))
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_one_mode_is_found_where_it_is_expected(channels):
-    pattern = response([300.0], [0.08], np.array([[1.0], [0.4], [-0.2]])[:channels])
-    covariance = covariance_of(pattern, falling(1000.0))
-    model = identify_modes(covariance, FREQUENCY, LOOKS, expected=expected_of(pattern, 0.1))
-    assert model is not None
-    assert model.frequency_hz == pytest.approx([300], rel=0.05)
-    assert model.damping == pytest.approx([0.08], rel=0.3)
-
-
-def test_two_modes_that_the_motion_leaves_open_are_settled_by_what_is_expected():
-    resonances, damping = np.array([180.0, 420.0]), np.array([0.15, 0.08])
-    pattern = response(resonances, damping, [[1.0, 0.3], [-0.4, 0.8], [0.1, 0.5]])
-    covariance = covariance_of(pattern, 1000.0 * np.ones(len(FREQUENCY)))
-    model = identify_modes(covariance, FREQUENCY, LOOKS, expected=expected_of(pattern, 0.1))
-    assert model is not None
-    assert model.frequency_hz == pytest.approx(resonances, rel=0.05)
-    assert model.damping == pytest.approx(damping, rel=0.3)
-
-
-def test_a_rigid_object_stays_rigid_whatever_is_expected_a_little_wrongly():
-    pattern = np.ones(len(FREQUENCY))[:, None] * np.array([[1.0, -0.5, 0.3]])
-    covariance = covariance_of(pattern, falling(1000.0))
-    for seed in range(4):
-        expected = expected_of(pattern, 0.1, seed)
-        assert identify_modes(covariance, FREQUENCY, LOOKS, expected=expected) is None
-
-
-def test_modes_seen_in_the_motion_are_not_bent_to_what_is_expected():
-    pattern = response(RESONANCES, DAMPING, SHAPES)
-    covariance = covariance_of(pattern, falling(1000.0))
-    model = identify_modes(covariance, FREQUENCY, LOOKS, expected=expected_of(pattern, 0.5, 3))
-    assert model is not None
-    assert model.frequency_hz == pytest.approx(RESONANCES, rel=0.03)
-
-
 def test_the_slope_of_the_cost_is_that_of_its_values():
     pattern = response(RESONANCES, DAMPING, SHAPES)
     covariance = covariance_of(pattern, falling(100.0))[20:]
@@ -176,7 +110,7 @@ def test_the_slope_of_the_cost_is_that_of_its_values():
     packed += 0.05 * rng.standard_normal(len(packed))
     whole = expected_of(pattern, 0.3)
     for expected in (None, Expected(whole.log_power[20:], whole.weight[20:])):
-        likelihood = modal._Likelihood(
+        likelihood = Likelihood(
             covariance, frequency, LOOKS, values[:, -1], vectors[:, :, -1], expected
         )
         _, slope = likelihood.cost(packed, 4)
@@ -187,40 +121,6 @@ def test_the_slope_of_the_cost_is_that_of_its_values():
             assert slope[one] == pytest.approx((up - down) / 2e-5, rel=1e-3, abs=1e-2)
 
 
-def test_what_was_found_without_it_is_kept_unless_others_are_much_likelier():
-    pattern = response(RESONANCES, DAMPING, SHAPES)
-    covariance = covariance_of(pattern, falling(1000.0))
-    alone = identify_modes(covariance, FREQUENCY, LOOKS)
-    assert alone is not None
-    expected = expected_of(pattern, 0.1)
-    kept = identify_modes(covariance, FREQUENCY, LOOKS, expected=expected, alone=alone)
-    assert kept is alone
-    wrong = ModalModel(0.8 * alone.frequency_hz, alone.damping, alone.shapes, 0.0)
-    mended = identify_modes(covariance, FREQUENCY, LOOKS, expected=expected, alone=wrong)
-    assert mended is not None
-    assert mended.frequency_hz == pytest.approx(RESONANCES, rel=0.03)
-
-
-def test_what_is_expected_far_off_costs_little():
-    pattern = response(RESONANCES, DAMPING, SHAPES)
-    covariance = covariance_of(pattern, falling(1000.0))
-    whole = expected_of(pattern, 3.0)
-    sure = Expected(whole.log_power, np.full(len(FREQUENCY), 5.0))
-    alone = identify_modes(covariance, FREQUENCY, LOOKS)
-    model = identify_modes(covariance, FREQUENCY, LOOKS, expected=sure, alone=alone)
-    assert model is not None
-    assert model.frequency_hz == pytest.approx(RESONANCES, rel=0.05)
-
-
-def test_modes_that_only_what_is_expected_shows_are_near_it_or_none():
-    pattern = response([180.0, 420.0], [0.15, 0.08], [[1.0, 0.3], [-0.4, 0.8], [0.1, 0.5]])
-    covariance = covariance_of(pattern, 1000.0 * np.ones(len(FREQUENCY)))
-    near, far = expected_of(pattern, 0.1), expected_of(pattern, 3.0)
-    sure = Expected(far.log_power, np.full(len(FREQUENCY), 5.0))
-    assert identify_modes(covariance, FREQUENCY, LOOKS, expected=near) is not None
-    assert identify_modes(covariance, FREQUENCY, LOOKS, expected=sure) is None
-
-
 def test_a_search_that_gets_nowhere_is_given_up(monkeypatch):
     rng = np.random.default_rng(3)
     pattern = rng.standard_normal((len(FREQUENCY), 4)) + 1j * rng.standard_normal(
@@ -228,12 +128,12 @@ def test_a_search_that_gets_nowhere_is_given_up(monkeypatch):
     )
     covariance = covariance_of(pattern, 100.0 * np.ones(len(FREQUENCY)))
     tried = []
-    search = modal._Fit.with_modes
+    search = ModalSearch.with_modes
 
     def counted(self, modes, pool):
         tried.append(modes)
         return search(self, modes, pool)
 
-    monkeypatch.setattr(modal._Fit, "with_modes", counted)
+    monkeypatch.setattr(ModalSearch, "with_modes", counted)
     assert identify_modes(covariance, FREQUENCY, LOOKS) is None
     assert max(tried) == 3

@@ -298,13 +298,13 @@ def _coarse_lags(heard: Signal, played: Signal, max_lag_s: float, rate: float) -
         return [0.0]
     cross = np.where(usable, cross / np.sqrt(np.where(usable, energy, 1.0)), 0.0)
     score = np.abs(scipy.signal.resample_poly(cross, _FINER, 1)) if limit else np.abs(cross)
-    lags = (np.arange(len(score)) - limit * _FINER) / _FINER if limit else lags
-    score[np.abs(lags) > limit] = -1.0
+    places = (np.arange(len(score)) - limit * _FINER) / _FINER if limit else np.zeros(1)
+    score[np.abs(places) > limit] = -1.0
     padded = np.pad(score, 1, constant_values=-1.0)
     peak = (score >= padded[:-2]) & (score >= padded[2:]) & (score > 0)
     # Of lags that are equal to rounding the smallest one is meant.
-    order = np.lexsort((np.abs(lags[peak]), -np.round(score[peak], 9)))
-    return [float(lag) for lag in lags[peak][order[:_PEAKS]]] or [0.0]
+    order = np.lexsort((np.abs(places[peak]), -np.round(score[peak], 9)))
+    return [float(place) for place in places[peak][order[:_PEAKS]]] or [0.0]
 
 
 def _highest(heard: Signal, played: Signal, peaks: list[float]) -> float:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from visualmic.motion.modal import identify_modes
 from visualmic.motion.modal_model import Expected, ModalModel
+from visualmic.motion.modal_posterior import sample_modes
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import (
     ShortTimeFourier,
@@ -165,29 +166,29 @@ def _point(
 
     if modes_from_hz is None:
         return plain()
-    pointed = None
     modes = identify_modes(covariance, frequency, looks, lowest_hz=modes_from_hz)
+    posterior = None
     if expect is not None:
         pointed = plain()
-        modes = identify_modes(
+        posterior = sample_modes(
             covariance,
             frequency,
             looks,
+            expect(pointed, frequency),
             lowest_hz=modes_from_hz,
-            expected=expect(pointed, frequency),
             alone=modes,
         )
-    if modes is None:
-        return pointed or plain()
-    response = modes.response(frequency)
-    size = np.linalg.norm(response, axis=1)
-    if len(modes.frequency_hz) > 1:
-        beam = along(response / size[:, None], strongest @ pattern, 0.0)
-        gain = 1 / size
+    if posterior is not None:
+        loud = np.maximum(pointed.power - 1, 0) * (frequency >= modes_from_hz)
+        modes, unmixing = posterior.likeliest, posterior.unmixing(frequency, loud / (1 + loud))
+    elif modes is not None:
+        response = modes.response(frequency)
+        unmixing = response.conj() / (np.abs(response) ** 2).sum(axis=1, keepdims=True)
     else:
-        # One mode has one shape, and what turns from it is not the mode's.
-        beam = pointed or plain()
-        gain = beam.gain / (response @ modes.shapes[:, 0])
+        return plain()
+    gain = np.linalg.norm(unmixing, axis=1)
+    direction = unmixing.conj() / gain[:, None]
+    beam = along(direction, strongest @ pattern, 0.0)
     # As loud as the motion, so that the sound stays in pixels.
     loud = np.maximum(beam.power - 1, 0) * level
     before, after = ((loud * np.abs(one) ** 2).sum() for one in (beam.gain, gain))

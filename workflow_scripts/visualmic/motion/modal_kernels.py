@@ -1,6 +1,7 @@
 """The cost of a modal model and its gradient, which a search asks for thousands of times.
 
-Compiled by numba on first use and kept in its cache.
+Also the random walk that asks for the cost alone. Compiled by numba on first use and kept in its
+cache.
 """
 
 from typing import Any
@@ -10,6 +11,15 @@ from numba import njit
 from numpy.typing import NDArray
 
 _LEAST_ABOVE = 1e-3
+# Logarithm of the damping: its mean, and its spread.
+TYPICAL_DAMPING, DAMPING_SPREAD = 0.1, 0.7
+# Modes of one object are of sizes that fall with frequency, about as its root, and scatter about
+# that by so much, as a logarithm.
+SIZE_FALL, SIZE_SPREAD = 0.5, 0.7
+# Two modes nearer than this, as a logarithm of frequency, are unlikely; and how much so.
+_APART, _APART_WEIGHT = 0.2, 1.5
+# Of the proposals of a random walk, how many are to be taken.
+_FEWEST_TAKEN, _MOST_TAKEN, _LOOKED_AT = 0.2, 0.3, 50
 
 Array = NDArray[np.floating[Any]]
 
@@ -45,8 +55,8 @@ def modal_cost(
         what is to be smooth, not the sound's power.
     most_doubt : float
         Roughness beyond which its cost grows ever slower, as for a heavy-tailed distribution.
-    gradient : ndarray, float64, (2 * M + K * M,)
-        Receives the derivatives of the cost.
+    gradient : ndarray, float64, (2 * M + K * M,) or (0,)
+        Receives the derivatives of the cost, if there is room for them.
 
     Returns
     -------
@@ -103,13 +113,15 @@ def modal_cost(
     for f in range(bins):
         for p in range(trend.shape[1]):
             along[p] += trend[f, p] * heard[f] * level[f]
-    gradient[:] = 0.0
     roughness = 0.0
     for f in range(bins):
         for p in range(trend.shape[1]):
             level[f] -= trend[f, p] * along[p]
         roughness += heard[f] * level[f] * level[f]
     value -= most_doubt * np.log1p(roughness / most_doubt)
+    if len(gradient) == 0:
+        return -value
+    gradient[:] = 0.0
     share = 1.0 / (1.0 + roughness / most_doubt)
     for f in range(bins):
         pull = 2.0 * share * heard[f] * level[f]
@@ -132,3 +144,134 @@ def modal_cost(
                     2.0 * shape * (uphill.real * own.real + uphill.imag * own.imag)
                 )
     return -value
+
+
+@njit(nogil=True, cache=True)
+def modal_prior(packed: Array, count: int, alike: bool, gradient: Array) -> float:
+    """Give minus the logarithm of the prior of modes, and add its derivatives to `gradient`.
+
+    Parameters
+    ----------
+    packed : ndarray, float64, (2 * M + K * M,)
+        As for :func:`modal_cost`.
+    count : int
+        Modes, M.
+    alike : bool
+        Whether modes are to be alike in size and apart in frequency, beside the prior of damping.
+    gradient : ndarray, float64, (2 * M + K * M,) or (0,)
+        What the derivatives are added to, if it has room.
+
+    Returns
+    -------
+    float
+    """
+    slopes = len(gradient) > 0
+    value = 0.0
+    for m in range(count):
+        off = (packed[count + m] - np.log(TYPICAL_DAMPING)) / DAMPING_SPREAD
+        value += 0.5 * off * off
+        if slopes:
+            gradient[count + m] += off / DAMPING_SPREAD
+    if not alike or count < 2:
+        return value
+    channels = (len(packed) - 2 * count) // count
+    square = np.full(count, 1e-30)
+    for k in range(channels):
+        for m in range(count):
+            square[m] += packed[2 * count + k * count + m] ** 2
+    size = 0.5 * np.log(square) + SIZE_FALL * packed[:count]
+    off = (size - size.mean()) / SIZE_SPREAD
+    value += 0.5 * (off * off).sum()
+    order = np.argsort(packed[:count])
+    pull = (off - off.mean()) / SIZE_SPREAD
+    for i in range(count - 1):
+        low, high = order[i], order[i + 1]
+        gap = packed[high] - packed[low] + 1e-3
+        near = (_APART / gap) ** 2
+        value += _APART_WEIGHT * np.log1p(near)
+        if slopes:
+            push = -2.0 * _APART_WEIGHT * near / gap / (1.0 + near)
+            gradient[high] += push
+            gradient[low] -= push
+    if slopes:
+        for m in range(count):
+            gradient[m] += SIZE_FALL * pull[m]
+            for k in range(channels):
+                at = 2 * count + k * count + m
+                gradient[at] += packed[at] * pull[m] / square[m]
+    return value
+
+
+@njit(nogil=True, cache=True)
+def random_walk(
+    start: Array,
+    count: int,
+    stride: Array,
+    steps: Array,
+    chances: Array,
+    low: Array,
+    high: Array,
+    frequency: Array,
+    covariance: NDArray[np.complexfloating[Any]],
+    weight: Array,
+    heard: Array,
+    trend: Array,
+    expected: Array,
+    doubt: float,
+    visited: Array,
+) -> None:
+    """Walk at random among modes, so that each is visited as often as it is likely (Metropolis).
+
+    Parameters
+    ----------
+    start : ndarray, float64, (P,)
+        Modes to start from, with P = 2 * M + K * M; the shapes keep their common size.
+    count : int
+        Modes, M.
+    stride : ndarray, float64, (P, P)
+        Turns independent normal numbers into steps of the shape of the likelihood.
+    steps, chances : ndarray, float64, (N, P) and (N,)
+        Normal numbers, and numbers from 0 to 1. In the first quarter of the walk the length of the
+        steps is found.
+    low, high : ndarray, float64, (2 * M,)
+        Bounds of resonances and dampings.
+    frequency, covariance, weight, heard, trend, expected, doubt
+        As for :func:`modal_cost`.
+    visited : ndarray, float64, (S, P)
+        Receives where the walk was, evenly over its last three quarters.
+    """
+    none = np.empty(0)
+    here = start.copy()
+    size = np.sqrt((here[2 * count :] ** 2).sum())
+    cost = modal_cost(
+        here, count, frequency, covariance, weight, heard, trend, expected, doubt, none
+    )
+    cost += modal_prior(here, count, True, none)
+    total = len(steps)
+    learning = total // 4
+    length = 1.7 / np.sqrt(len(start))
+    taken, kept = 0, 0
+    for n in range(total):
+        there = here + length * (stride @ steps[n])
+        there[2 * count :] *= size / np.sqrt((there[2 * count :] ** 2).sum())
+        inside = True
+        for i in range(2 * count):
+            inside = inside and low[i] <= there[i] <= high[i]
+        if inside:
+            new = modal_cost(
+                there, count, frequency, covariance, weight, heard, trend, expected, doubt, none
+            )
+            new += modal_prior(there, count, True, none)
+            if np.log(chances[n]) < cost - new:
+                here, cost = there, new
+                taken += 1
+        if n < learning and n % _LOOKED_AT == _LOOKED_AT - 1:
+            share = taken / _LOOKED_AT
+            taken = 0
+            if share > _MOST_TAKEN:
+                length *= 1.25
+            elif share < _FEWEST_TAKEN:
+                length *= 0.8
+        elif n >= learning and (n - learning + 1) * len(visited) >= (kept + 1) * (total - learning):
+            visited[kept] = here
+            kept += 1

@@ -1,0 +1,177 @@
+"""Where the motion leaves modes open, all that are likely are heard, by what is expected."""
+
+import numpy as np
+import pytest
+from modes import (
+    DAMPING,
+    FREQUENCY,
+    LOOKS,
+    RESONANCES,
+    SHAPES,
+    covariance_of,
+    expected_of,
+    falling,
+    response,
+)
+from visualmic.motion.modal import identify_modes, modal_band
+from visualmic.motion.modal_likelihood import Candidate
+from visualmic.motion.modal_model import Expected, ModalModel
+from visualmic.motion.modal_posterior import sample_modes
+from visualmic.motion.modal_search import ModalSearch
+
+TWO = response([180.0, 420.0], [0.15, 0.08], [[1.0, 0.3], [-0.4, 0.8], [0.1, 0.5]])
+
+
+def misheard_db(unmixing, pattern, power):
+    """What is wrong with a sound of `power` behind `pattern` once it is unmixed, at any gain."""
+    heard = (unmixing * pattern).sum(axis=1)
+    gain = (power * heard).sum() / power.sum()
+    wrong = (power * np.abs(heard / gain.real - 1) ** 2).sum() / power.sum()
+    return 10 * np.log10(wrong)
+
+
+def band_of(power):
+    """How well a sound of `power` is heard."""
+    return power / (1 + power) * modal_band(FREQUENCY, 40.0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_one_mode_is_found_where_it_is_expected(channels):
+    pattern = response([300.0], [0.08], np.array([[1.0], [0.4], [-0.2]])[:channels])
+    covariance = covariance_of(pattern, falling(1000.0))
+    found = sample_modes(covariance, FREQUENCY, LOOKS, expected_of(pattern, 0.1))
+    assert found is not None
+    assert found.likeliest.frequency_hz == pytest.approx([300], rel=0.05)
+    assert found.likeliest.damping == pytest.approx([0.08], rel=0.4)
+
+
+def test_two_modes_that_the_motion_leaves_open_are_settled_by_what_is_expected():
+    covariance = covariance_of(TWO, 1000.0 * np.ones(len(FREQUENCY)))
+    found = sample_modes(covariance, FREQUENCY, LOOKS, expected_of(TWO, 0.1))
+    assert found is not None
+    assert found.likeliest.frequency_hz == pytest.approx([180, 420], rel=0.05)
+    assert found.likeliest.damping == pytest.approx([0.15, 0.08], rel=0.3)
+
+
+def test_a_rigid_object_stays_rigid_whatever_is_expected_a_little_wrongly():
+    pattern = np.ones(len(FREQUENCY))[:, None] * np.array([[1.0, -0.5, 0.3]])
+    covariance = covariance_of(pattern, falling(1000.0))
+    for seed in range(4):
+        assert sample_modes(covariance, FREQUENCY, LOOKS, expected_of(pattern, 0.1, seed)) is None
+
+
+def test_what_turns_in_a_way_that_no_modes_explain_is_left_alone():
+    rng = np.random.default_rng(3)
+    pattern = rng.standard_normal((len(FREQUENCY), 4)) + 1j * rng.standard_normal(
+        (len(FREQUENCY), 4)
+    )
+    covariance = covariance_of(pattern, 100.0 * np.ones(len(FREQUENCY)))
+    assert sample_modes(covariance, FREQUENCY, LOOKS, expected_of(pattern)) is None
+
+
+def test_modes_seen_in_the_motion_are_not_bent_to_what_is_expected():
+    pattern = response(RESONANCES, DAMPING, SHAPES)
+    covariance = covariance_of(pattern, falling(1000.0))
+    found = sample_modes(covariance, FREQUENCY, LOOKS, expected_of(pattern, 0.5, 3))
+    assert found is not None
+    assert len(found.likeliest.frequency_hz) == 4
+    assert found.likeliest.frequency_hz == pytest.approx(RESONANCES, rel=0.04)
+
+
+def test_what_is_expected_far_off_costs_little():
+    pattern = response(RESONANCES, DAMPING, SHAPES)
+    covariance = covariance_of(pattern, falling(1000.0))
+    sure = Expected(expected_of(pattern, 3.0).log_power, np.full(len(FREQUENCY), 5.0))
+    alone = identify_modes(covariance, FREQUENCY, LOOKS)
+    found = sample_modes(covariance, FREQUENCY, LOOKS, sure, alone=alone)
+    assert found is not None
+    assert found.likeliest.frequency_hz == pytest.approx(RESONANCES, rel=0.08)
+
+
+def test_two_modes_are_heard_better_than_the_motion_alone_lets_them():
+    gained = []
+    for seed in range(5):
+        shapes = np.random.default_rng(seed).normal(size=(3, 2))
+        pattern = response([180.0, 420.0], [0.15, 0.08], shapes)
+        # A sound with bands of its own, which motion alone takes for the object's.
+        bands = np.sin(5 * np.log(np.maximum(FREQUENCY, 30)) + seed)
+        power = falling(300.0) * np.exp(1.5 * bands)
+        covariance = covariance_of(pattern, power, seed)
+        alone = identify_modes(covariance, FREQUENCY, LOOKS)
+        expected = expected_of(pattern, 0.2, seed)
+        found = sample_modes(covariance, FREQUENCY, LOOKS, expected, alone=alone)
+        assert alone is not None
+        assert found is not None
+        seen = alone.response(FREQUENCY)
+        plain = seen.conj() / (np.abs(seen) ** 2).sum(axis=1, keepdims=True)
+        heard = band_of(power * (np.abs(pattern) ** 2).sum(axis=1))
+        mean = found.unmixing(FREQUENCY, heard)
+        within = power * modal_band(FREQUENCY, 60.0)
+        gained.append(misheard_db(plain, pattern, within) - misheard_db(mean, pattern, within))
+    assert np.median(gained) > 8
+
+
+def test_sign_and_size_of_models_do_not_cancel_in_the_mean():
+    one = ModalModel(np.array([300.0]), np.array([0.1]), np.array([[1.0], [0.5]]), 0.0)
+    other = ModalModel(one.frequency_hz, one.damping, -20 * one.shapes, 0.0)
+    found = sample_modes(
+        covariance_of(one.response(FREQUENCY), falling(1000.0)),
+        FREQUENCY,
+        LOOKS,
+        expected_of(one.response(FREQUENCY)),
+    )
+    assert found is not None
+    heard = band_of(falling(1000.0))
+    weight = np.array([0.5, 0.5])
+    both = type(found)(one, [one, other], weight).unmixing(FREQUENCY, heard)
+    alone = type(found)(one, [one], np.ones(1)).unmixing(FREQUENCY, heard)
+    np.testing.assert_allclose(both, alone, rtol=1e-9)
+
+
+def test_the_walk_reaches_as_far_as_the_likelihood_does():
+    pattern = response(RESONANCES, DAMPING, SHAPES)
+    used = modal_band(FREQUENCY, 40.0)
+    whole = expected_of(pattern)
+    search = ModalSearch(
+        covariance_of(pattern, falling(1000.0))[used],
+        FREQUENCY[used],
+        LOOKS,
+        Expected(whole.log_power[used], whole.weight[used]),
+    )
+    best = search.maximum(search.whole, Candidate(np.log(RESONANCES), np.log(DAMPING), SHAPES), 200)
+    visited = search.whole.walk(best, 12000, 300, np.random.default_rng(0))
+    spread = np.std([one.log_frequency for one in visited], axis=0)
+    curvature = search.whole.curvature(best)
+    expected = np.sqrt(np.diag(np.linalg.inv(curvature))[:4])
+    assert spread == pytest.approx(expected, rel=0.5)
+    costs = [search.whole.cost(one.packed(), 4)[0] for one in visited]
+    # Of a Gaussian each dimension costs a half: 4 resonances, 4 dampings, 20 shapes of one size.
+    assert np.mean(costs) + search.likelihood(best) == pytest.approx(27 / 2, rel=0.4)
+
+
+def test_evidence_is_for_as_many_modes_as_there_are():
+    pattern = response(RESONANCES[:3], DAMPING[:3], SHAPES[:, :3])
+    used = modal_band(FREQUENCY, 40.0)
+    whole = expected_of(pattern, 0.1)
+    search = ModalSearch(
+        covariance_of(pattern, falling(1000.0))[used],
+        FREQUENCY[used],
+        LOOKS,
+        Expected(whole.log_power[used], whole.weight[used]),
+    )
+    pool, evidence = [search.rigid()], []
+    for modes in range(1, 6):
+        pool = search.with_modes(modes, pool)
+        evidence.append(search.whole.log_evidence(pool[0]))
+    assert np.argmax(evidence) == 2
+
+
+def test_the_same_motion_gives_the_same_modes():
+    covariance = covariance_of(TWO, falling(1000.0))
+    one, other = (
+        sample_modes(covariance, FREQUENCY, LOOKS, expected_of(TWO, 0.1)) for _ in range(2)
+    )
+    assert one is not None
+    assert other is not None
+    heard = band_of(falling(1000.0))
+    np.testing.assert_array_equal(one.unmixing(FREQUENCY, heard), other.unmixing(FREQUENCY, heard))

@@ -1,0 +1,341 @@
+"""The likelihood of modes, given how the direction of motion turns with frequency, and priors.
+
+:mod:`visualmic.motion.modal` derives it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from visualmic.motion.modal_kernels import (
+    DAMPING_SPREAD,
+    SIZE_FALL,
+    SIZE_SPREAD,
+    TYPICAL_DAMPING,
+    modal_cost,
+    modal_prior,
+    random_walk,
+)
+from visualmic.motion.modal_model import Expected, ModalModel, resonators
+from visualmic.motion.reference import Floats
+from visualmic.motion.spectra import Spectra
+
+Random = np.random.Generator
+# Where the resonance is of what follows the sound as it is, as a logarithm.
+FLAT = np.log(1e6)
+_LEAST_HZ = 25.0
+# Modes above so many times the highest frequency heard cannot be told apart.
+_ABOVE_TOP = 3.0
+_LEAST_DAMPING, _MOST_DAMPING = 0.005, 1.5
+# Spread of the sound's power about its smooth trend; neighbours within a few bins rise and fall
+# together.
+_POWER_SPREAD = 1.2
+_ALIKE_BINS = 5.0
+_TREND_ORDER = 3
+# Power over the noise beyond which what is left is the model's error, not noise.
+_MODEL_LIMIT = 1000.0
+# Neighbouring bins share a window: so many of them see what one alone would.
+BINS_A_LOOK = 1.5
+# What is expected may be far out: what that can cost grows ever slower beyond this.
+_MOST_DOUBT = 6.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Modes that may be the object's: logarithms of resonance and damping (M,), shapes (K, M)."""
+
+    log_frequency: Floats
+    log_damping: Floats
+    shapes: Floats
+
+    @classmethod
+    def unpacked(cls, packed: Floats, count: int) -> "Candidate":
+        """Take `count` modes from a row of numbers, (2 * M + K * M,)."""
+        shapes = packed[2 * count :].reshape(-1, count)
+        return cls(packed[:count], packed[count : 2 * count], shapes)
+
+    @classmethod
+    def of(cls, model: ModalModel) -> "Candidate":
+        """Take the modes of a model."""
+        return cls(np.log(model.frequency_hz), np.log(model.damping), model.shapes)
+
+    @property
+    def rigid(self) -> bool:
+        """Whether all that moves follows the sound as it is."""
+        return len(self.log_frequency) == 1 and bool(self.log_frequency[0] >= FLAT)
+
+    def packed(self) -> Floats:
+        """Give one row of numbers, (2 * M + K * M,), the largest of the shapes at one."""
+        shapes = self.shapes / max(float(np.abs(self.shapes).max()), 1e-30)
+        return np.concatenate([self.log_frequency, self.log_damping, shapes.ravel()])
+
+    def model(self, unexplained: float = 0.0) -> ModalModel:
+        """Give the modes by rising frequency."""
+        order = np.argsort(self.log_frequency)
+        return ModalModel(
+            np.exp(self.log_frequency[order]),
+            np.exp(self.log_damping[order]),
+            self.shapes[:, order],
+            unexplained,
+        )
+
+
+class Likelihood:
+    """Cost of modes on some frequencies: minus the penalised log-likelihood, and its gradient.
+
+    Parameters
+    ----------
+    covariance : ndarray, complex, (F, K, K)
+        Of the factor signals, in units of their white noise.
+    frequency : ndarray, float64, (F,)
+        In hertz.
+    looks : float
+        Independent observations that each covariance is the mean of.
+    loudest, direction : ndarray, (F,) and (F, K)
+        Largest eigenvalue of each covariance and its eigenvector.
+    expected : Expected or None
+        What is expected of the response; modes are then held to be alike in size, and apart.
+    """
+
+    def __init__(
+        self,
+        covariance: Spectra,
+        frequency: Floats,
+        looks: float,
+        loudest: Floats,
+        direction: Spectra,
+        expected: Expected | None,
+    ) -> None:
+        self.frequency = frequency
+        self._covariance = np.ascontiguousarray(covariance, np.complex128)
+        loud = np.maximum(loudest - 1, 0)
+        self.trust: Floats = np.ones(len(frequency))
+        if expected is not None:
+            self.trust = _trust(loudest, covariance.shape[1], looks)
+        self.weight = self.trust * looks / BINS_A_LOOK / (1 + loud / _MODEL_LIMIT)
+        self.most = float((self.weight * evidence(loudest)).sum())
+        self._loudest, self._direction = loudest, direction
+        self._heard = loud / (3 + loud) / (2 * _POWER_SPREAD**2 * _ALIKE_BINS)
+        scale = np.log(frequency) - np.log(frequency).mean()
+        powers = np.vander(scale, _TREND_ORDER + 1)
+        self._expected = np.empty(0)
+        if expected is not None:
+            self._expected = np.ascontiguousarray(expected.log_power, np.float64)
+            self._heard = expected.weight / 2
+            powers = powers[:, -1:]
+        root = np.sqrt(self._heard + 1e-12)[:, None]
+        self._trend = powers @ np.linalg.inv(np.linalg.qr(root * powers)[1])
+
+    def tempered(self, by: float) -> None:
+        """Let the direction count for less, by a factor of more than one."""
+        self.weight = self.weight / by
+        self.most /= by
+
+    def likelihood(self, modes: Candidate) -> float:
+        """Logarithm of the likelihood, less the penalties."""
+        return -self.cost(modes.packed(), len(modes.log_frequency))[0]
+
+    def explained(self, modes: Candidate) -> float:
+        """Logarithm of the likelihood; of the direction alone, where something is expected."""
+        if not len(self._expected):
+            return self.likelihood(modes)
+        packed, count = modes.packed(), len(modes.log_frequency)
+        return -modal_cost(packed, count, *self._told(0 * self._heard, np.empty(0)))
+
+    def cost(self, packed: Floats, count: int) -> tuple[float, Floats]:
+        """Minus the penalised log-likelihood of packed modes, and its derivatives."""
+        gradient = np.empty(len(packed))
+        value = modal_cost(packed, count, *self._told(self._heard, gradient))
+        return value + modal_prior(packed, count, len(self._expected) > 0, gradient), gradient
+
+    def _told(self, heard: Floats, receiver: Floats) -> Any:
+        """Give what the kernels are told of direction and priors, and what receives answers."""
+        doubt = _MOST_DOUBT if len(self._expected) else 1e9
+        return (
+            self.frequency,
+            self._covariance,
+            self.weight,
+            heard,
+            self._trend,
+            self._expected,
+            doubt,
+            receiver,
+        )
+
+    def polished(self, modes: Candidate, steps: int = 30) -> Candidate:
+        """Climb by Levenberg and Marquardt's steps, which follow the long valleys of the cost."""
+        count = len(modes.log_frequency)
+        packed = modes.packed()
+        value = self.cost(packed, count)[0]
+        stiff = 1e-3
+        for _ in range(steps):
+            left, slopes = self._residuals(packed, count)
+            normal, pull = slopes.T @ slopes, slopes.T @ left
+            for _ in range(6):
+                ridge = stiff * normal.diagonal() + 1e-9 * normal.trace() / len(normal)
+                tried = packed - np.linalg.solve(normal + np.diag(ridge), pull)
+                tried[: 2 * count] = np.clip(tried[: 2 * count], *self.bounds(count))
+                new = self.cost(tried, count)[0]
+                if new < value:
+                    break
+                stiff *= 5
+            else:
+                break
+            gained, packed, value, stiff = value - new, tried, new, stiff / 5
+            if gained < 1e-2:
+                break
+        return Candidate.unpacked(packed, count)
+
+    def bounds(self, count: int) -> tuple[Floats, Floats]:
+        """Lowest and highest logarithms of resonances and dampings, each (2 * M,)."""
+        top = np.log(_ABOVE_TOP * self.frequency[-1])
+        low = np.repeat([np.log(_LEAST_HZ), np.log(_LEAST_DAMPING)], count)
+        return low, np.repeat([top, np.log(_MOST_DAMPING)], count)
+
+    def curvature(self, modes: Candidate) -> Floats:
+        """Second derivatives (P, P) of the cost, as far as first ones tell, with weak bounds."""
+        packed, count = modes.packed(), len(modes.log_frequency)
+        slopes = self._residuals(packed, count)[1]
+        low, high = self.bounds(1)
+        weak = np.zeros(len(packed))
+        weak[:count] = 12 / (high[0] - low[0]) ** 2
+        shapes = packed[2 * count :]
+        weak[2 * count :] = len(shapes) / float(shapes @ shapes)
+        return np.asarray(2 * slopes.T @ slopes + np.diag(weak))
+
+    def log_evidence(self, modes: Candidate) -> float:
+        """Logarithm of the probability of all that was heard, around a maximum (Laplace)."""
+        packed, count = modes.packed(), len(modes.log_frequency)
+        shapes = packed[2 * count :]
+        size, dimensions = float(np.linalg.norm(shapes)), len(shapes)
+        # The common size of all shapes is free, and no dimension.
+        outward = np.zeros((1, len(packed)))
+        outward[0, 2 * count :] = shapes / size
+        along = np.linalg.svd(outward)[2][1:]
+        sphere = np.log(2) + dimensions / 2 * np.log(np.pi) - gammaln(dimensions / 2)
+        prior = np.log(2) - sphere - (dimensions - 1) * np.log(size)
+        if modes.rigid:
+            along = along[np.abs(along[:, :2]).max(axis=1) < 0.5]
+        else:
+            low, high = self.bounds(1)
+            prior += gammaln(count + 1) - count * np.log(high[0] - low[0])
+            prior -= count * np.log(DAMPING_SPREAD * np.sqrt(2 * np.pi))
+            prior -= (count - 1) * np.log(SIZE_SPREAD * np.sqrt(2 * np.pi) / 2)
+        bend = np.linalg.slogdet(along @ self.curvature(modes) @ along.T)[1]
+        around = len(along) / 2 * np.log(2 * np.pi) - bend / 2
+        return float(self.likelihood(modes) + prior + around)
+
+    def walk(self, modes: Candidate, steps: int, keep: int, rng: Random) -> list[Candidate]:
+        """Visit modes around a maximum, each as often as it is likely.
+
+        Parameters
+        ----------
+        modes : Candidate
+            The maximum.
+        steps, keep : int
+            How far to go, and how many places to keep.
+        rng : Generator
+        """
+        packed, count = modes.packed(), len(modes.log_frequency)
+        values, vectors = np.linalg.eigh(self.curvature(modes))
+        stride = vectors / np.sqrt(np.maximum(values, 1e-9 * values[-1]))
+        visited = np.tile(packed, (keep, 1))
+        random_walk(
+            packed,
+            count,
+            np.ascontiguousarray(stride),
+            rng.standard_normal((steps, len(packed))),
+            rng.uniform(size=steps),
+            *self.bounds(count),
+            *self._told(self._heard, visited),
+        )
+        return [Candidate.unpacked(row, count) for row in visited]
+
+    def _residuals(self, packed: Floats, count: int) -> tuple[Floats, Floats]:
+        """Give what is left of direction and priors, (N,), and its derivatives (N, P)."""
+        log_frequency, log_damping = packed[:count], packed[count : 2 * count]
+        shapes = packed[2 * count :].reshape(-1, count)
+        transfer, by_frequency, by_damping = resonators(self.frequency, log_frequency, log_damping)
+        pattern = transfer @ shapes.T
+        bins, channels = pattern.shape
+        change = np.zeros((bins, channels, len(packed)), np.complex128)
+        change[:, :, :count] = by_frequency[:, None] * shapes
+        change[:, :, count : 2 * count] = by_damping[:, None] * shapes
+        for channel in range(channels):
+            first = (2 + channel) * count
+            change[:, channel, first : first + count] = transfer
+        size = np.linalg.norm(pattern, axis=1)
+        unit = pattern / size[:, None]
+        change /= size[:, None, None]
+        growth = np.einsum("fk,fkp->fp", unit.conj(), change).real
+        change -= unit[:, :, None] * growth[:, None]
+        along = self._direction[:, :, None]
+        loud = np.maximum(self._loudest - 1, 0)
+        trust = np.sqrt(self.weight * loud**2 / (1 + loud))[:, None]
+        unit -= along[:, :, 0] * (along.conj() * unit[:, :, None]).sum(axis=1)
+        change -= along * np.einsum("fk,fkp->fp", along[:, :, 0].conj(), change)[:, None]
+        turned = (trust * unit).ravel()
+        slopes = (trust[:, :, None] * change).reshape(-1, len(packed))
+        root = np.sqrt(self._heard)
+        level = self._expected
+        if not len(level):
+            level = np.log(np.maximum(self._power(pattern) - 1, 1e-3))
+        level = level - 2 * np.log(size)
+        rough = root * self._off_trend(level)
+        if len(self._expected):
+            root = root / np.sqrt(1 + float(rough @ rough) / _MOST_DOUBT)
+            rough = root * self._off_trend(level)
+        rough_slopes = root[:, None] * self._off_trend(-2 * growth)
+        off = (log_damping - np.log(TYPICAL_DAMPING)) / DAMPING_SPREAD / np.sqrt(2)
+        off_slopes = np.zeros((count, len(packed)))
+        off_slopes[:, count : 2 * count] = np.eye(count) / DAMPING_SPREAD / np.sqrt(2)
+        left = [turned.real, turned.imag, rough, off]
+        left_slopes = [slopes.real, slopes.imag, rough_slopes, off_slopes]
+        if len(self._expected) and count > 1:
+            uneven, uneven_slopes = _uneven_sizes(packed, count)
+            left.append(uneven)
+            left_slopes.append(uneven_slopes)
+        return np.concatenate(left), np.concatenate(left_slopes)
+
+    def _power(self, pattern: Spectra) -> Floats:
+        heard = (self._covariance @ pattern[:, :, None])[:, :, 0]
+        power = (pattern.conj() * heard).real.sum(axis=1)
+        return np.asarray(power / (np.abs(pattern) ** 2).sum(axis=1))
+
+    def _off_trend(self, level: Floats) -> Floats:
+        """Give what a smooth trend over frequency, (F,) or (F, P), does not explain."""
+        return np.asarray(level - self._trend @ (self._trend.T @ (self._heard * level.T).T))
+
+
+def _uneven_sizes(packed: Floats, count: int) -> tuple[Floats, Floats]:
+    """How far each mode's size is from what is usual, as the prior has it, and its derivatives."""
+    shapes = packed[2 * count :].reshape(-1, count)
+    square = (shapes**2).sum(axis=0) + 1e-30
+    size = 0.5 * np.log(square) + SIZE_FALL * packed[:count]
+    slopes = np.zeros((count, len(packed)))
+    slopes[:, :count] = SIZE_FALL * np.eye(count)
+    for channel, row in enumerate(shapes):
+        first = (2 + channel) * count
+        slopes[:, first : first + count] = np.diag(row / square)
+    scale = 1 / (SIZE_SPREAD * np.sqrt(2))
+    return scale * (size - size.mean()), scale * (slopes - slopes.mean(axis=0))
+
+
+def _trust(loudest: Floats, channels: int, looks: float) -> Floats:
+    """How surely something is heard at each frequency, (F,), from 0 to 1.
+
+    The largest eigenvalue of noise alone is above one as well, and its direction means nothing.
+    """
+    taper = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9
+    smooth = np.convolve(np.pad(loudest, 2, mode="edge"), taper, "valid")
+    power = np.maximum(smooth - (1 + np.sqrt(channels / looks)) ** 2, 0)
+    return np.asarray(power / (1 + power))
+
+
+def evidence(power: Floats) -> NDArray[np.float64]:
+    """Give what power over the noise, (F,), adds to the logarithm of the likelihood, (F,)."""
+    power = np.maximum(power, 1)
+    return np.asarray(power - 1 - np.log(power))

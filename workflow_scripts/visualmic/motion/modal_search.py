@@ -1,0 +1,152 @@
+"""The search for the modes that are likeliest, from many starting points."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.linalg import eigh
+from scipy.optimize import minimize
+
+from visualmic.motion.modal_kernels import TYPICAL_DAMPING
+from visualmic.motion.modal_likelihood import BINS_A_LOOK, FLAT, Candidate, Likelihood
+from visualmic.motion.modal_model import Expected, resonators
+from visualmic.motion.reference import Floats
+from visualmic.motion.spectra import Spectra
+
+_FIRST_STEPS = 8
+
+
+class ModalSearch:
+    """The penalised likelihood of modes, and the search for its maximum.
+
+    The search takes every few of the frequencies, which the window makes alike anyway, and only the
+    last climb all of them.
+    """
+
+    def __init__(
+        self, covariance: Spectra, frequency: Floats, looks: float, expected: Expected | None
+    ) -> None:
+        values, vectors = np.linalg.eigh(covariance)
+        loudest, direction = values[:, -1], vectors[:, :, -1]
+        self.whole = Likelihood(covariance, frequency, looks, loudest, direction, expected)
+        step = max(1, len(frequency) // 80)
+        some = slice(None, None, step)
+        if expected is not None:
+            expected = Expected(expected.log_power[some], step * expected.weight[some])
+        self._coarse = Likelihood(
+            covariance[some],
+            frequency[some],
+            looks * step,
+            loudest[some],
+            direction[some],
+            expected,
+        )
+        self._channels = covariance.shape[1]
+        self._covariance = covariance
+        self._loudest = direction[some]
+        loud = np.maximum(loudest - 1, 0)
+        self.heard = loud / (1 + loud)
+        self._trust = self._coarse.weight * self.heard[some]
+        self._candidates = np.linspace(np.log(60.0), np.log(frequency[-1]), 8)
+        # What noise takes from the likelihood at each frequency: half for each real dimension.
+        self.noise = len(frequency) * (self._channels - 1) / BINS_A_LOOK
+
+    @property
+    def most(self) -> float:
+        """The likelihood of a model whose direction is the loudest at each frequency."""
+        return self.whole.most
+
+    def likelihood(self, modes: Candidate) -> float:
+        """Logarithm of the likelihood on all frequencies, less the penalties."""
+        return self.whole.likelihood(modes)
+
+    def explained(self, modes: Candidate) -> float:
+        """Logarithm of the likelihood; without what is expected, where something is."""
+        return self.whole.explained(modes)
+
+    def rigid(self) -> Candidate:
+        """Give the best model whose direction is the same at every frequency."""
+        weighed = (self.whole.weight[:, None, None] * self._covariance).real.sum(axis=0)
+        shape = np.linalg.eigh(weighed)[1][:, -1:]
+        return Candidate(np.array([FLAT]), np.array([np.log(TYPICAL_DAMPING)]), shape)
+
+    def with_modes(self, modes: int, pool: Sequence[Candidate]) -> list[Candidate]:
+        """Find good models with a number of modes, the best first, from those with one fewer."""
+        places = self._candidates
+        starts: list[tuple[Floats, Floats]] = []
+        usual = np.log(TYPICAL_DAMPING)
+        if modes == 1:
+            return self._climb([(np.array([place]), np.array([usual])) for place in places])
+        if modes == 2:
+            pairs = [(a, b) for i, a in enumerate(places) for b in places[i + 1 :: 2]]
+            starts = [(np.array(pair), np.full(2, usual)) for pair in pairs]
+        else:
+            for one in pool:
+                starts += [
+                    (np.append(one.log_frequency, place), np.append(one.log_damping, usual))
+                    for place in places
+                ]
+            even = np.linspace(np.log(80.0), places[-1], modes + 2)[1:-1]
+            starts.append((even, np.full(modes, usual)))
+        found = self._climb(starts)
+        for some in (places[::2], places[1::2]):
+            # A mode that holds a poor place is lifted out and put elsewhere.
+            starts = []
+            for moved in range(modes):
+                for place in some:
+                    frequency = found[0].log_frequency.copy()
+                    damping = found[0].log_damping.copy()
+                    frequency[moved], damping[moved] = place, usual
+                    starts.append((frequency, damping))
+            found = self._climb(starts, found)
+        last = max(
+            (self.maximum(self.whole, found[0], 40), self.whole.polished(found[0])),
+            key=self.likelihood,
+        )
+        return [last, *found[1:]]
+
+    def _climb(
+        self, starts: Sequence[tuple[Floats, Floats]], known: Sequence[Candidate] = ()
+    ) -> list[Candidate]:
+        """Climb a little from all starts, then further from ever fewer; those known compete."""
+        tried = [Candidate(f, z, self._shapes(f, z)) for f, z in starts]
+        rough = [self.maximum(self._coarse, one, _FIRST_STEPS) for one in tried]
+        rough.sort(key=self._coarse.likelihood, reverse=True)
+        rough = [self.maximum(self._coarse, one, 20) for one in rough[: max(6, len(rough) // 3)]]
+        rough += known
+        rough.sort(key=self._coarse.likelihood, reverse=True)
+        fine = [self.maximum(self._coarse, one, 80) for one in rough[:2]]
+        return sorted(fine, key=self._coarse.likelihood, reverse=True)
+
+    def maximum(self, on: Likelihood, start: Candidate, steps: int) -> Candidate:
+        """Climb for so many steps."""
+        count = len(start.log_frequency)
+        low, high = on.bounds(count)
+        bounds = list(zip(low, high, strict=True))
+        bounds += [(-np.inf, np.inf)] * (self._channels * count)
+        packed = minimize(
+            on.cost,
+            start.packed(),
+            (count,),
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": steps, "maxcor": 20},
+        ).x
+        return Candidate.unpacked(packed, count)
+
+    def _shapes(self, log_frequency: Floats, log_damping: Floats) -> Floats:
+        """Shapes (K, M) whose motion lies nearest to the loudest directions: an eigenproblem."""
+        transfer = resonators(self._coarse.frequency, log_frequency, log_damping)[0]
+        transfer /= np.linalg.norm(transfer, axis=1, keepdims=True)
+        pairs = transfer[:, :, None].conj() * transfer[:, None, :]
+        channels, modes = self._channels, len(log_frequency)
+        along = self._loudest[:, :, None] * self._loudest[:, None, :].conj()
+        weighed = self._trust[:, None, None] * pairs
+        total = np.kron(np.eye(channels), weighed.sum(axis=0).real)
+        inside = (along.reshape(-1, channels**2).T @ weighed.reshape(-1, modes**2)).real
+        inside = inside.reshape(channels, channels, modes, modes).transpose(0, 2, 1, 3)
+        size = channels * modes
+        total += 1e-6 * np.trace(total) / size * np.eye(size)
+        outside = total - inside.reshape(size, size)
+        nearest = eigh(outside, total, subset_by_index=[0, 0])[1][:, 0]
+        return np.asarray(nearest.reshape(channels, modes))
