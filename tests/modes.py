@@ -1,7 +1,7 @@
 """Covariances of factor signals of objects with known modes, and what may be expected of them."""
 
 import numpy as np
-from visualmic.motion.modal_model import Expected
+from visualmic.motion.modal_model import Expected, Seen
 
 FREQUENCY = np.arange(257) * 2200 / 512
 LOOKS = 25.0
@@ -13,8 +13,8 @@ def response(resonances, damping, shapes):
     return transfer @ np.asarray(shapes).T
 
 
-def covariance_of(pattern, power, seed=0, looks=LOOKS):
-    """Sample covariance of channels that hear `pattern` times a sound of `power`, in unit noise."""
+def seen_of(pattern, power, seed=0, looks=LOOKS):
+    """What is seen of channels that hear `pattern` times a sound of `power`, in unit noise."""
     rng = np.random.default_rng(seed)
     frequencies, channels = pattern.shape
     count = round(looks)
@@ -24,7 +24,8 @@ def covariance_of(pattern, power, seed=0, looks=LOOKS):
 
     sound = normal(count, frequencies, 1) * np.sqrt(power)[:, None]
     heard = sound * pattern + normal(count, frequencies, channels)
-    return np.einsum("wfi,wfj->fij", heard, heard.conj()) / count
+    covariance = np.einsum("wfi,wfj->fij", heard, heard.conj()) / count
+    return Seen(FREQUENCY, covariance, np.full(frequencies, looks))
 
 
 SHAPES = np.random.default_rng(5).standard_normal((5, 4))

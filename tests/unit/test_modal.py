@@ -5,13 +5,12 @@ import pytest
 from modes import (
     DAMPING,
     FREQUENCY,
-    LOOKS,
     RESONANCES,
     SHAPES,
-    covariance_of,
     expected_of,
     falling,
     response,
+    seen_of,
 )
 from visualmic.motion import modal
 from visualmic.motion.modal import identify_modes
@@ -22,7 +21,7 @@ from visualmic.motion.modal_search import ModalSearch
 
 def test_modes_are_found_from_their_motion_alone():
     pattern = response(RESONANCES, DAMPING, SHAPES)
-    model = identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS)
+    model = identify_modes(seen_of(pattern, falling(1000.0)))
     assert model is not None
     assert model.frequency_hz == pytest.approx(RESONANCES, rel=0.03)
     assert model.damping == pytest.approx(DAMPING, rel=0.15)
@@ -31,7 +30,7 @@ def test_modes_are_found_from_their_motion_alone():
 
 def test_the_response_has_the_phase_and_gain_of_the_object():
     pattern = response(RESONANCES, DAMPING, SHAPES)
-    model = identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS)
+    model = identify_modes(seen_of(pattern, falling(1000.0)))
     band = (FREQUENCY > 80) & (FREQUENCY < 900)
     found, true = model.response(FREQUENCY)[band], pattern[band]
     ratio = (true.conj() * found).sum(axis=1) / (np.abs(true) ** 2).sum(axis=1)
@@ -41,33 +40,33 @@ def test_the_response_has_the_phase_and_gain_of_the_object():
 
 def test_an_object_that_moves_as_a_whole_has_no_resonance_to_undo():
     pattern = np.ones(len(FREQUENCY))[:, None] * np.array([[1.0, -0.5, 0.3]])
-    assert identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS) is None
+    assert identify_modes(seen_of(pattern, falling(1000.0))) is None
 
 
 def test_one_mode_turns_nothing():
     pattern = response([300.0], [0.05], np.array([[1.0], [0.4], [-0.2]]))
-    assert identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS) is None
+    assert identify_modes(seen_of(pattern, falling(1000.0))) is None
 
 
 def test_noise_has_no_modes():
     pattern = np.zeros((len(FREQUENCY), 4))
-    assert identify_modes(covariance_of(pattern, falling(1.0)), FREQUENCY, LOOKS) is None
+    assert identify_modes(seen_of(pattern, falling(1.0))) is None
 
 
 def test_a_direction_that_turns_at_random_is_not_taken_for_resonances():
     rng = np.random.default_rng(2)
     pattern = rng.standard_normal((len(FREQUENCY), 5)) + 0j
-    assert identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS) is None
+    assert identify_modes(seen_of(pattern, falling(1000.0))) is None
 
 
 def test_a_single_channel_tells_nothing():
     pattern = response([300.0], [0.05], np.ones((1, 1)))
-    assert identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS) is None
+    assert identify_modes(seen_of(pattern, falling(1000.0))) is None
 
 
 def test_a_quasi_static_part_beside_a_resonance_is_kept():
     pattern = response([180.0, 330.0, 1e6], [0.06, 0.1, 0.1], SHAPES[:, :3])
-    model = identify_modes(covariance_of(pattern, falling(1000.0)), FREQUENCY, LOOKS)
+    model = identify_modes(seen_of(pattern, falling(1000.0)))
     assert model is not None
     assert model.frequency_hz[:2] == pytest.approx([180, 330], rel=0.02)
     assert model.frequency_hz[2] > 1100
@@ -80,14 +79,14 @@ def test_the_scale_of_the_shapes_is_common():
 
 
 def test_modes_that_all_but_cancel_are_no_objects(monkeypatch):
-    covariance = covariance_of(response(RESONANCES, DAMPING, SHAPES), falling(1e6))
-    model = identify_modes(covariance, FREQUENCY, LOOKS)
+    seen = seen_of(response(RESONANCES, DAMPING, SHAPES), falling(1e6))
+    model = identify_modes(seen)
     assert model is not None
     heard = FREQUENCY[10:]
     monkeypatch.setattr(
         modal, "_MOST_CANCELLING", 0.9 * model.cancelling(heard, np.ones(len(heard)))
     )
-    assert identify_modes(covariance, FREQUENCY, LOOKS) is None
+    assert identify_modes(seen) is None
 
 
 def test_modes_of_different_shapes_do_not_cancel():
@@ -102,17 +101,13 @@ def test_modes_of_different_shapes_do_not_cancel():
 
 def test_the_slope_of_the_cost_is_that_of_its_values():
     pattern = response(RESONANCES, DAMPING, SHAPES)
-    covariance = covariance_of(pattern, falling(100.0))[20:]
-    frequency = FREQUENCY[20:]
-    values, vectors = np.linalg.eigh(covariance)
+    seen = seen_of(pattern, falling(100.0)).at(FREQUENCY[20] <= FREQUENCY)
     rng = np.random.default_rng(0)
     packed = np.concatenate([np.log(RESONANCES), np.log(DAMPING), SHAPES.ravel()])
     packed += 0.05 * rng.standard_normal(len(packed))
     whole = expected_of(pattern, 0.3)
     for expected in (None, Expected(whole.log_power[20:], whole.weight[20:])):
-        likelihood = Likelihood(
-            covariance, frequency, LOOKS, values[:, -1], vectors[:, :, -1], expected
-        )
+        likelihood = Likelihood(seen, expected)
         _, slope = likelihood.cost(packed, 4)
         for one in range(len(packed)):
             step = np.zeros(len(packed))
@@ -126,7 +121,7 @@ def test_a_search_that_gets_nowhere_is_given_up(monkeypatch):
     pattern = rng.standard_normal((len(FREQUENCY), 4)) + 1j * rng.standard_normal(
         (len(FREQUENCY), 4)
     )
-    covariance = covariance_of(pattern, 100.0 * np.ones(len(FREQUENCY)))
+    seen = seen_of(pattern, 100.0 * np.ones(len(FREQUENCY)))
     tried = []
     search = ModalSearch.with_modes
 
@@ -135,5 +130,5 @@ def test_a_search_that_gets_nowhere_is_given_up(monkeypatch):
         return search(self, modes, pool)
 
     monkeypatch.setattr(ModalSearch, "with_modes", counted)
-    assert identify_modes(covariance, FREQUENCY, LOOKS) is None
+    assert identify_modes(seen) is None
     assert max(tried) == 3

@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -224,8 +225,8 @@ class _Module(pl.LightningModule):
         expected = response_loss(item, *self.network.response(item["statistics"]))
         plain, heard = self._heard(item)
         gained = distortion_db(item["target"], heard) - distortion_db(item["target"], plain)
-        self.log("response", expected, on_epoch=True, batch_size=1, prog_bar=True)
-        self.log("gained_db", gained, on_epoch=True, batch_size=1, prog_bar=True)
+        self.log("response", expected, on_epoch=True, batch_size=1)
+        self.log("gained_db", gained, on_epoch=True, batch_size=1)
         self.log("loss", expected - gained / 10, on_epoch=True, batch_size=1)
 
     def _heard(self, item: Item) -> tuple[Tensor, Tensor]:
@@ -284,6 +285,44 @@ class _Stop(pl.Callback):
         trainer.should_stop = trainer.current_epoch + 1 >= self.epochs
 
 
+class _Shown(pl.Callback):
+    """Progress for whoever waits: a bar on a terminal, plain lines in a log."""
+
+    def __init__(self, epochs: int, quiet: bool) -> None:
+        self.epochs, self.quiet = epochs, quiet
+        self._progress: Progress | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        steps = (self.epochs - trainer.current_epoch) * int(trainer.num_training_batches)
+        self._progress = Progress("train", steps, "step", quiet=self.quiet).__enter__()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        assert self._progress is not None
+        self._progress.advance(1)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        scores = trainer.callback_metrics
+        if self.quiet or sys.stderr.isatty() or "response" not in scores:
+            return
+        print(
+            f"train: epoch {trainer.current_epoch + 1} of {self.epochs}, response"
+            f" {float(scores['response']):.3f} nats, mask {float(scores['gained_db']):+.2f} dB",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert self._progress is not None
+        self._progress.__exit__(None, None, None)
+
+
 def train_hybrid(
     folder: Path,
     run: Path,
@@ -315,7 +354,7 @@ def train_hybrid(
     keep = ModelCheckpoint(
         run, "best", monitor="loss", mode="min", save_last=True, save_on_train_epoch_end=True
     )
-    callbacks: list[pl.Callback] = [keep]
+    callbacks: list[pl.Callback] = [keep, _Shown(settings.epochs, quiet)]
     if stop_after_epochs is not None:
         callbacks.append(_Stop(stop_after_epochs))
     trainer = pl.Trainer(
@@ -326,7 +365,7 @@ def train_hybrid(
         callbacks=callbacks,
         logger=False,
         reload_dataloaders_every_n_epochs=1,
-        enable_progress_bar=not quiet,
+        enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=run,
     )

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import rfft
 
 from visualmic.motion.modal import identify_modes
-from visualmic.motion.modal_model import Expected, ModalModel
+from visualmic.motion.modal_model import Expected, ModalModel, Seen
 from visualmic.motion.modal_posterior import sample_modes
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import (
@@ -23,6 +24,14 @@ _CODED_BINS = 6.0
 # power in any direction that they are taken for.
 _QUIET_SHARE = 0.04
 _MOST_ERROR = 0.03
+
+# How many times the power of noise modes may leave in a film whose codec loses something; and the
+# SI-SDR, in dB, that what the motion gives by itself must be predicted to have, to be kept.
+_MOST_UNEXPLAINED_LOSSY = 1.45
+_CLEAR_DB = 12.0
+# Long windows, in seconds, and how wide the bands are in which their frequencies are joined, as a
+# share of the frequency.
+_LONG_S, _JOINED = 4.0, 0.008
 
 
 @dataclass
@@ -166,25 +175,29 @@ def _point(
 
     if modes_from_hz is None:
         return plain()
-    modes = identify_modes(covariance, frequency, looks, lowest_hz=modes_from_hz)
-    posterior = None
+    seen = Seen(frequency, covariance, np.full(len(frequency), looks))
+    modes = identify_modes(seen, lowest_hz=modes_from_hz)
+    unmixing = None if modes is None else _inverse(modes.response(frequency))
     if expect is not None:
         pointed = plain()
         posterior = sample_modes(
-            covariance,
-            frequency,
-            looks,
+            seen,
+            _seen_finely(signals, 2 * frequency[-1], frequency, level),
             expect(pointed, frequency),
             lowest_hz=modes_from_hz,
             alone=modes,
+            most_unexplained=_MOST_UNEXPLAINED_LOSSY if bands.lossy else np.inf,
         )
-    if posterior is not None:
-        loud = np.maximum(pointed.power - 1, 0) * (frequency >= modes_from_hz)
-        modes, unmixing = posterior.likeliest, posterior.unmixing(frequency, loud / (1 + loud))
-    elif modes is not None:
-        response = modes.response(frequency)
-        unmixing = response.conj() / (np.abs(response) ** 2).sum(axis=1, keepdims=True)
-    else:
+        if posterior is not None:
+            loud = np.maximum(pointed.power - 1, 0) * (frequency >= modes_from_hz)
+            usual = strongest.conj() * pointed.gain[:, None] if unmixing is None else unmixing
+            heard = loud / (1 + loud)
+            power = heard * loud * level
+            if posterior.clearness_db(usual, frequency, power) < _CLEAR_DB:
+                modes, unmixing = posterior.likeliest, posterior.unmixing(frequency, heard)
+        if unmixing is None:
+            return pointed
+    if unmixing is None:
         return plain()
     gain = np.linalg.norm(unmixing, axis=1)
     direction = unmixing.conj() / gain[:, None]
@@ -193,6 +206,39 @@ def _point(
     loud = np.maximum(beam.power - 1, 0) * level
     before, after = ((loud * np.abs(one) ** 2).sum() for one in (beam.gain, gain))
     return replace(beam, gain=gain * np.sqrt(before / max(after, 1e-30)), modes=modes)
+
+
+def _inverse(response: Spectra) -> Spectra:
+    """Filter (F, K) that gives the sound behind a response (F, K)."""
+    return np.asarray(response.conj() / (np.abs(response) ** 2).sum(axis=1, keepdims=True))
+
+
+def _seen_finely(signals: Floats, fps: float, frequency: Floats, level: Floats) -> Seen:
+    """See the direction of signals (T, K) in long windows, whose spectra hardly mix frequencies.
+
+    Neighbouring frequencies are joined, more of them the higher they are.
+    """
+    total, channels = signals.shape
+    length = min(total, round(_LONG_S * fps))
+    count = max(1, -(-2 * total // length) - 1)
+    window = np.hanning(length + 2)[1:-1, None].astype(np.float32)
+    window /= np.sqrt((window**2).sum())
+    fine = np.fft.rfftfreq(length, 1 / fps)
+    edges = [1]
+    while edges[-1] < len(fine):
+        wide = np.searchsorted(fine, fine[edges[-1]] * (1 + _JOINED))
+        edges.append(max(edges[-1] + 1, int(wide)))
+    edges[-1] = len(fine)
+    first, joined = np.array(edges[:-1]), np.diff(edges)
+    covariance: Spectra = np.zeros((len(first), channels, channels), np.complex128)
+    for start in np.linspace(0, total - length, count).astype(int):
+        spectra = rfft(signals[start : start + length] * window, axis=0)
+        products = spectra[:, :, None] * spectra[:, None, :].conj()
+        covariance += np.add.reduceat(products, first, axis=0)
+    looks = (count * joined).astype(np.float64)
+    middle = np.add.reduceat(fine, first) / joined
+    noise = looks * np.interp(middle, frequency, level)
+    return Seen(middle, covariance / noise[:, None, None], looks)
 
 
 def _covariances(stft: ShortTimeFourier, signals: Floats) -> Spectra:

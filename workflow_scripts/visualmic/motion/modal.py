@@ -32,10 +32,9 @@ References
 import numpy as np
 from numpy.typing import NDArray
 
-from visualmic.motion.modal_model import ModalModel
+from visualmic.motion.modal_model import ModalModel, Seen
 from visualmic.motion.modal_search import ModalSearch
 from visualmic.motion.reference import Floats
-from visualmic.motion.spectra import Spectra
 
 LEAST_BINS = 24
 # Logarithm of the likelihood that one more mode must bring; and its share of all the turning, or of
@@ -54,9 +53,7 @@ _MOST_CANCELLING = 20.0
 
 
 def identify_modes(
-    covariance: Spectra,
-    frequency_hz: Floats,
-    looks: float,
+    seen: Seen,
     *,
     lowest_hz: float = 40.0,
     most: int = 7,
@@ -65,11 +62,7 @@ def identify_modes(
 
     Parameters
     ----------
-    covariance : ndarray, complex, (F, K, K)
-        Of the factor signals at each frequency, in units of their white noise.
-    frequency_hz : ndarray, float64, (F,)
-    looks : float
-        Independent observations that each covariance is the mean of.
+    seen : Seen
     lowest_hz : float
         Where the motion is that of modes, and not yet that of the camera.
     most : int
@@ -80,10 +73,10 @@ def identify_modes(
     ModalModel or None
         None where the direction does not turn, or turns in another way than resonances do it.
     """
-    used = modal_band(frequency_hz, lowest_hz)
-    if np.count_nonzero(used) < LEAST_BINS or covariance.shape[1] < 2:
+    used = modal_band(seen.frequency_hz, lowest_hz)
+    if np.count_nonzero(used) < LEAST_BINS or seen.covariance.shape[1] < 2:
         return None
-    search = ModalSearch(covariance[used], frequency_hz[used], looks, None)
+    search = ModalSearch(seen.at(used), None)
     best = search.rigid()
     turning = search.most - search.likelihood(best)
     if turning < CLEARLY * search.noise:
@@ -103,13 +96,18 @@ def identify_modes(
         left = search.most - search.likelihood(best) - search.noise
         share = max(left, 0.0) / (turning - search.noise)
         model = best.model(share)
-        cancelling = model.cancelling(frequency_hz[used], search.heard)
+        cancelling = model.cancelling(seen.frequency_hz[used], search.heard)
         if share <= _MOST_UNEXPLAINED and cancelling < _MOST_CANCELLING:
             found = model
-        if share > 0.5 ** (modes + 1 - _MODES_FOR_HALF):
+        if gets_nowhere(modes, share):
             break
     # Enough modes turn in any way: a search that does not come to its end has found nothing.
     return found if len(best.log_frequency) < most else None
+
+
+def gets_nowhere(modes: int, unexplained: float) -> bool:
+    """Tell whether so many modes leave so large a share of the turning that more are no use."""
+    return unexplained > 0.5 ** (modes + 1 - _MODES_FOR_HALF)
 
 
 def modal_band(frequency_hz: Floats, lowest_hz: float) -> NDArray[np.bool_]:

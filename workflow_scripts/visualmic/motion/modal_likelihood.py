@@ -19,7 +19,7 @@ from visualmic.motion.modal_kernels import (
     modal_prior,
     random_walk,
 )
-from visualmic.motion.modal_model import Expected, ModalModel, resonators
+from visualmic.motion.modal_model import Expected, ModalModel, Seen, resonators
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import Spectra
 
@@ -40,7 +40,7 @@ _MODEL_LIMIT = 1000.0
 # Neighbouring bins share a window: so many of them see what one alone would.
 BINS_A_LOOK = 1.5
 # What is expected may be far out: what that can cost grows ever slower beyond this.
-_MOST_DOUBT = 6.0
+_MOST_DOUBT = 20.0
 
 
 @dataclass(frozen=True)
@@ -88,36 +88,31 @@ class Likelihood:
 
     Parameters
     ----------
-    covariance : ndarray, complex, (F, K, K)
-        Of the factor signals, in units of their white noise.
-    frequency : ndarray, float64, (F,)
-        In hertz.
-    looks : float
-        Independent observations that each covariance is the mean of.
-    loudest, direction : ndarray, (F,) and (F, K)
-        Largest eigenvalue of each covariance and its eigenvector.
+    seen : Seen
     expected : Expected or None
         What is expected of the response; modes are then held to be alike in size, and apart.
+    trust : ndarray, float64, (F,), optional
+        How surely something is heard at each frequency, from 0 to 1.
+    limit : float, optional
+        Power over the noise beyond which what is left is the model's error.
     """
 
     def __init__(
         self,
-        covariance: Spectra,
-        frequency: Floats,
-        looks: float,
-        loudest: Floats,
-        direction: Spectra,
+        seen: Seen,
         expected: Expected | None,
+        trust: Floats | None = None,
+        limit: float = _MODEL_LIMIT,
     ) -> None:
+        frequency = seen.frequency_hz
+        values, vectors = np.linalg.eigh(seen.covariance)
         self.frequency = frequency
-        self._covariance = np.ascontiguousarray(covariance, np.complex128)
-        loud = np.maximum(loudest - 1, 0)
-        self.trust: Floats = np.ones(len(frequency))
-        if expected is not None:
-            self.trust = _trust(loudest, covariance.shape[1], looks)
-        self.weight = self.trust * looks / BINS_A_LOOK / (1 + loud / _MODEL_LIMIT)
-        self.most = float((self.weight * evidence(loudest)).sum())
-        self._loudest, self._direction = loudest, direction
+        self._covariance = np.ascontiguousarray(seen.covariance, np.complex128)
+        self._loudest, self._direction = values[:, -1], vectors[:, :, -1]
+        loud = np.maximum(self._loudest - 1, 0)
+        self.trust: Floats = np.ones(len(frequency)) if trust is None else trust
+        self.weight = self.trust * seen.looks / BINS_A_LOOK / (1 + loud / limit)
+        self.most = float((self.weight * evidence(self._loudest)).sum())
         self._heard = loud / (3 + loud) / (2 * _POWER_SPREAD**2 * _ALIKE_BINS)
         scale = np.log(frequency) - np.log(frequency).mean()
         powers = np.vander(scale, _TREND_ORDER + 1)
@@ -228,6 +223,16 @@ class Likelihood:
         around = len(along) / 2 * np.log(2 * np.pi) - bend / 2
         return float(self.likelihood(modes) + prior + around)
 
+    def unexplained(self, modes: Candidate) -> float:
+        """Power that the modes leave, over that of noise in as many dimensions; 1 is all right."""
+        channels = self._covariance.shape[1]
+        if channels == 1:
+            return 0.0
+        pattern = modes.model().response(self.frequency)
+        left = np.trace(self._covariance, axis1=1, axis2=2).real - self._power(pattern)
+        wanted = (channels - 1) * self.weight
+        return float((self.weight * left).sum() / max(float(wanted.sum()), 1e-30))
+
     def walk(self, modes: Candidate, steps: int, keep: int, rng: Random) -> list[Candidate]:
         """Visit modes around a maximum, each as often as it is likely.
 
@@ -324,14 +329,15 @@ def _uneven_sizes(packed: Floats, count: int) -> tuple[Floats, Floats]:
     return scale * (size - size.mean()), scale * (slopes - slopes.mean(axis=0))
 
 
-def _trust(loudest: Floats, channels: int, looks: float) -> Floats:
+def trust_in(seen: Seen) -> Floats:
     """How surely something is heard at each frequency, (F,), from 0 to 1.
 
     The largest eigenvalue of noise alone is above one as well, and its direction means nothing.
     """
     taper = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9
-    smooth = np.convolve(np.pad(loudest, 2, mode="edge"), taper, "valid")
-    power = np.maximum(smooth - (1 + np.sqrt(channels / looks)) ** 2, 0)
+    loudest = np.pad(np.linalg.eigvalsh(seen.covariance)[:, -1], 2, mode="edge")
+    edge = (1 + np.sqrt(seen.covariance.shape[1] / seen.looks)) ** 2
+    power = np.maximum(np.convolve(loudest, taper, "valid") - edge, 0)
     return np.asarray(power / (1 + power))
 
 

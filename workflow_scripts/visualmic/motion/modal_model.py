@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import Spectra
@@ -44,6 +45,28 @@ class ModalModel:
         each = np.abs(transfer) ** 2 @ (self.shapes**2).sum(axis=0)
         together = (np.abs(transfer @ self.shapes.T) ** 2).sum(axis=1)
         return float((weight * each / np.maximum(together, 1e-30)).sum() / weight.sum())
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is seen of the direction of motion at each frequency.
+
+    Attributes
+    ----------
+    frequency_hz : ndarray, float64, (F,)
+    covariance : ndarray, complex, (F, K, K)
+        Of the factor signals, in units of their white noise.
+    looks : ndarray, float64, (F,)
+        Independent observations that each covariance is the mean of.
+    """
+
+    frequency_hz: Floats
+    covariance: Spectra
+    looks: Floats
+
+    def at(self, chosen: NDArray[np.bool_]) -> "Seen":
+        """Give some of the frequencies (F,)."""
+        return Seen(self.frequency_hz[chosen], self.covariance[chosen], self.looks[chosen])
 
 
 @dataclass(frozen=True)

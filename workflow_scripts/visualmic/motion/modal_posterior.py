@@ -18,6 +18,10 @@ which trusts each frequency as far as they agree there. For every number of mode
 maxima, their evidence (Laplace's approximation) says what each counts, and a random walk
 (Metropolis) from each visits the modes around it.
 
+What loud sounds tell of the direction is only as good as the spectra: a short window mixes
+directions of neighbouring frequencies. The search takes short windows, but what is likely is
+judged on long ones.
+
 References
 ----------
 .. [1] W. K. Hastings, "Monte Carlo sampling methods using Markov chains and their applications",
@@ -31,9 +35,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visualmic.motion.modal import CLEARLY, LEAST_BINS, modal_band
-from visualmic.motion.modal_likelihood import Candidate
-from visualmic.motion.modal_model import Expected, ModalModel
+from visualmic.motion.modal import CLEARLY, LEAST_BINS, gets_nowhere, modal_band
+from visualmic.motion.modal_likelihood import Candidate, Likelihood, trust_in
+from visualmic.motion.modal_model import Expected, ModalModel, Seen
 from visualmic.motion.modal_search import ModalSearch
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import Spectra
@@ -45,11 +49,16 @@ _PATIENCE = 2
 # logarithm.
 _STARTS, _MUCH_LESS = 3, 12.0
 _STEPS, _PLACES = 4000, 60
-# How many times as far from all modes as noise would have it the direction may be.
-_MOST_TEMPER = 2.5
 # How much likelier than evidence has it an object is that follows the sound as it is, as a
 # logarithm: what was clear is left alone.
 _RIGID_ODDS = 1.5
+# In spectra of long windows the model is right until the sound is so much louder than the noise.
+_FINE_LIMIT = 1e5
+# Spread of the sound's power about a smooth trend, as a logarithm, the neighbours that rise and
+# fall together, and the order of the trend.
+_SOUND_SPREAD, _SOUND_ALIKE, _TREND_ORDER = 1.2, 5.0, 3
+# Delays, in samples, that a sound may have and be none the worse for.
+_DELAYS = np.linspace(-1, 1, 9)
 
 
 @dataclass(frozen=True)
@@ -96,69 +105,100 @@ class Posterior:
             total = total + weight * np.copysign(1.0, alike) * inverse
         return total
 
+    def clearness_db(self, unmixing: Spectra, frequency_hz: Floats, power: Floats) -> float:
+        """Predict the SI-SDR that a filter leaves, of resonances alone, in dB.
+
+        Parameters
+        ----------
+        unmixing : ndarray, complex, (F, K)
+        frequency_hz : ndarray, float64, (F,)
+        power : ndarray, float64, (F,)
+            Of the motion, without its noise.
+        """
+        delays = np.exp(np.pi * 1j * _DELAYS[:, None] * frequency_hz / frequency_hz[-1])
+        distortion = 0.0
+        for weight, model in zip(self.weight, self.models, strict=True):
+            response = model.response(frequency_hz)
+            sound = power / (np.abs(response) ** 2).sum(axis=1)
+            left = (unmixing * response).sum(axis=1) * delays
+            alike = (sound * left).sum(axis=1).real
+            square = (sound * np.abs(left) ** 2).sum(axis=1)
+            best = float(np.max(alike**2 / square)) / max(float(sound.sum()), 1e-30)
+            distortion += float(weight) * (1 - best)
+        return float(-10 * np.log10(max(distortion, 1e-10)))
+
 
 def sample_modes(
-    covariance: Spectra,
-    frequency_hz: Floats,
-    looks: float,
+    seen: Seen,
+    fine: Seen,
     expected: Expected,
     *,
     lowest_hz: float = 40.0,
     alone: ModalModel | None = None,
+    most_unexplained: float = np.inf,
 ) -> Posterior | None:
     """Visit the modes that an object may have, each as often as it is likely.
 
     Parameters
     ----------
-    covariance : ndarray, complex, (F, K, K)
-        Of the factor signals at each frequency, in units of their white noise.
-    frequency_hz : ndarray, float64, (F,)
-    looks : float
-        Independent observations that each covariance is the mean of.
+    seen, fine : Seen
+        In short windows, and in long ones.
     expected : Expected
-        What is expected of the response.
+        What is expected of the response at the frequencies of `seen`.
     lowest_hz : float
         Where the motion is that of modes, and not yet that of the camera.
     alone : ModalModel, optional
         Found from the motion alone: one more place to start from.
+    most_unexplained : float
+        How many times the power of noise modes may leave.
 
     Returns
     -------
     Posterior or None
-        None where the band is too narrow, no modes explain how the direction turns, or an object
-        that follows the sound as it is does as well.
+        None where the band is too narrow, modes leave too much, or an object that follows the sound
+        as it is explains as much.
     """
-    used = modal_band(frequency_hz, lowest_hz)
+    used = modal_band(seen.frequency_hz, lowest_hz)
     if np.count_nonzero(used) < LEAST_BINS:
         return None
-    within = Expected(expected.log_power[used], expected.weight[used])
-    search = ModalSearch(covariance[used], frequency_hz[used], looks, within)
-    maxima = _maxima(search)
+    seen, fine = seen.at(used), fine.at(modal_band(fine.frequency_hz, lowest_hz))
+    expected = _with_smooth_sound(Expected(expected.log_power[used], expected.weight[used]), seen)
+    search = ModalSearch(seen, expected)
+    maxima = _maxima(search, np.isfinite(most_unexplained))
+    if not maxima:
+        return None
     if alone is not None:
         maxima.append(search.maximum(search.whole, Candidate.of(alone), 40))
-    least = min(search.most - search.explained(one) for one in maxima)
-    noise = search.noise * float(search.whole.trust.mean())
-    temper = least / noise if noise > 0 else 1.0
-    if temper > _MOST_TEMPER:
+
+    def finer(values: Floats) -> Floats:
+        return np.interp(fine.frequency_hz, seen.frequency_hz, values)
+
+    share = np.gradient(fine.frequency_hz) / np.gradient(seen.frequency_hz).mean()
+    within = Expected(finer(expected.log_power), share * finer(expected.weight))
+    whole = Likelihood(fine, within, finer(trust_in(seen)), _FINE_LIMIT)
+    maxima = [whole.polished(search.maximum(whole, one, 80)) for one in maxima]
+    unexplained = min(whole.unexplained(one) for one in maxima)
+    if unexplained > most_unexplained:
         return None
-    if temper > 1:
-        search.whole.tempered(temper)
-        maxima = [search.maximum(search.whole, one, 40) for one in maxima]
-    evidence = np.array([search.whole.log_evidence(one) for one in maxima])
-    if search.whole.log_evidence(search.rigid()) + _RIGID_ODDS > evidence.max():
+    if unexplained > 1:
+        whole.tempered(unexplained)
+        maxima = [search.maximum(whole, one, 40) for one in maxima]
+    evidence = np.array([whole.log_evidence(one) for one in maxima])
+    if whole.log_evidence(search.rigid()) + _RIGID_ODDS > evidence.max():
         return None
     order = np.argsort(-evidence)[:_STARTS]
     order = order[evidence[order] > evidence.max() - _MUCH_LESS]
     rng = np.random.default_rng(0)
-    models = [
-        one.model() for i in order for one in search.whole.walk(maxima[i], _STEPS, _PLACES, rng)
-    ]
+    models = [one.model() for i in order for one in whole.walk(maxima[i], _STEPS, _PLACES, rng)]
     weight = np.repeat(np.exp(evidence[order] - evidence.max()), _PLACES)
     return Posterior(maxima[order[0]].model(), models, weight / weight.sum())
 
 
-def _maxima(search: ModalSearch) -> list[Candidate]:
-    """Find modes that are likely, with every number of modes that may be worth it."""
+def _maxima(search: ModalSearch, doubtful: bool) -> list[Candidate]:
+    """Find modes that are likely, with every number of modes that may be worth it.
+
+    None where all may be for nothing, and as it goes will be.
+    """
     pool = [search.rigid()]
     turning = search.most - search.explained(pool[0])
     turns = search.noise > 0 and turning >= CLEARLY * search.noise
@@ -172,4 +212,25 @@ def _maxima(search: ModalSearch) -> list[Candidate]:
         best = max(best, most)
         if without >= _PATIENCE:
             break
+        left = search.most - search.explained(pool[0]) - search.noise
+        if doubtful and turns and gets_nowhere(modes, left / (turning - search.noise)):
+            return []
     return found
+
+
+def _with_smooth_sound(expected: Expected, seen: Seen) -> Expected:
+    """Join to what is expected that the power of the sound changes smoothly with frequency.
+
+    What stands out of a smooth trend in the power of the motion is then the response's.
+    """
+    loud = np.maximum(np.linalg.eigvalsh(seen.covariance)[:, -1] - 1, 1e-3)
+    weight = loud / (3 + loud) / (_SOUND_SPREAD**2 * _SOUND_ALIKE)
+    level = np.log(loud)
+    powers = np.vander(np.log(seen.frequency_hz / seen.frequency_hz.mean()), _TREND_ORDER + 1)
+    root = np.sqrt(weight)
+    trend = np.linalg.lstsq(
+        root[:, None] * powers, root * (level - expected.log_power), rcond=None
+    )[0]
+    both = expected.weight + weight
+    rough = level - powers @ trend
+    return Expected((expected.weight * expected.log_power + weight * rough) / both, both)

@@ -7,10 +7,15 @@ from scipy.linalg import eigh
 from scipy.optimize import minimize
 
 from visualmic.motion.modal_kernels import TYPICAL_DAMPING
-from visualmic.motion.modal_likelihood import BINS_A_LOOK, FLAT, Candidate, Likelihood
-from visualmic.motion.modal_model import Expected, resonators
+from visualmic.motion.modal_likelihood import (
+    BINS_A_LOOK,
+    FLAT,
+    Candidate,
+    Likelihood,
+    trust_in,
+)
+from visualmic.motion.modal_model import Expected, Seen, resonators
 from visualmic.motion.reference import Floats
-from visualmic.motion.spectra import Spectra
 
 _FIRST_STEPS = 8
 
@@ -22,28 +27,24 @@ class ModalSearch:
     last climb all of them.
     """
 
-    def __init__(
-        self, covariance: Spectra, frequency: Floats, looks: float, expected: Expected | None
-    ) -> None:
-        values, vectors = np.linalg.eigh(covariance)
-        loudest, direction = values[:, -1], vectors[:, :, -1]
-        self.whole = Likelihood(covariance, frequency, looks, loudest, direction, expected)
+    def __init__(self, seen: Seen, expected: Expected | None) -> None:
+        trust = None if expected is None else trust_in(seen)
+        self.whole = Likelihood(seen, expected, trust)
+        frequency, covariance = seen.frequency_hz, seen.covariance
         step = max(1, len(frequency) // 80)
         some = slice(None, None, step)
         if expected is not None:
             expected = Expected(expected.log_power[some], step * expected.weight[some])
         self._coarse = Likelihood(
-            covariance[some],
-            frequency[some],
-            looks * step,
-            loudest[some],
-            direction[some],
+            Seen(frequency[some], covariance[some], step * seen.looks[some]),
             expected,
+            None if trust is None else trust[some],
         )
+        values, vectors = np.linalg.eigh(covariance)
         self._channels = covariance.shape[1]
         self._covariance = covariance
-        self._loudest = direction[some]
-        loud = np.maximum(loudest - 1, 0)
+        self._loudest = vectors[some, :, -1]
+        loud = np.maximum(values[:, -1] - 1, 0)
         self.heard = loud / (1 + loud)
         self._trust = self._coarse.weight * self.heard[some]
         self._candidates = np.linspace(np.log(60.0), np.log(frequency[-1]), 8)
