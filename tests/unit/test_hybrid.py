@@ -24,7 +24,7 @@ from visualmic.hybrid.training import (
     store_sounds,
     train_hybrid,
 )
-from visualmic.motion.beam import Beam, local_gain
+from visualmic.motion.beam import Beam, audible, local_gain
 from visualmic.motion.methods import recover
 from visualmic.motion.wiener import WienerSettings, wiener_gain
 from visualmic.simulate.scene import Scene
@@ -100,7 +100,9 @@ def test_onnx_gives_the_numbers_of_pytorch(windows: int, bins: int, random_netwo
     expected = expect_response(beam, frequency, folder)
     np.testing.assert_allclose(expected.log_power + np.log(beam.level), log_power, atol=2e-4)
     mask = 1 / (1 + np.exp(-(logit(gain) + shift)))
-    sound = beam.spectra * beam.gain * np.sqrt(beam.level) * (snr > 0) * (frequency >= 10)
+    sound = (
+        beam.spectra * beam.gain * np.sqrt(beam.level) * audible(snr, len(gain)) * (frequency >= 10)
+    )
     heard, _ = clear_beam(beam, SETTINGS, frequency, folder)
     scale = float(np.abs(heard).max())
     np.testing.assert_allclose(heard, mask * sound, rtol=1e-3, atol=1e-4 * scale)
@@ -202,7 +204,7 @@ def test_a_beam_is_the_sound_through_the_response_in_unit_noise(sounds: Path) ->
 
 def test_training_learns_on_what_it_has_seen(sounds: Path, tmp_path: Path) -> None:
     network = train_hybrid(
-        sounds, tmp_path, HybridTraining(epochs=8, batch_size=4, threads=1), quiet=True
+        sounds, tmp_path, HybridTraining(epochs=20, batch_size=8, threads=1), quiet=True
     )
     beams = Beams(BeamMaker(read_sounds(sorted(sounds.glob("*.npz")))), (7,), 8, 8)
     loss: dict[str, list[float]] = {"before": [], "after": []}

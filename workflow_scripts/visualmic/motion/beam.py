@@ -29,6 +29,8 @@ _MOST_ERROR = 0.03
 # SI-SDR, in dB, that what the motion gives by itself must be predicted to have, to be kept.
 _MOST_UNEXPLAINED_LOSSY = 1.45
 _CLEAR_DB = 12.0
+# Independent looks in one of windows of which four overlap.
+_LOOKS_A_WINDOW = 0.45
 # Long windows, in seconds, and how wide the bands are in which their frequencies are joined, as a
 # share of the frequency.
 _LONG_S, _JOINED = 4.0, 0.008
@@ -285,13 +287,30 @@ def smooth_snr(power: Floats, bias: float) -> Floats:
     return np.asarray(np.maximum(power - 1 - bias, 0))
 
 
+def audible(snr: Floats, windows: int) -> NDArray[np.bool_]:
+    """Tell at which frequencies (F,) a sound of this SNR stands above what noise may show.
+
+    Parameters
+    ----------
+    snr : ndarray, float64, (F,)
+        Of :func:`long_term_snr`.
+    windows : int
+        That it is the mean of, four over each moment.
+    """
+    above = snr > 1 / np.sqrt(_LOOKS_A_WINDOW * windows)
+    return np.asarray(np.convolve(above.astype(np.float64), np.ones(5), "same") > 2.5)
+
+
 def local_gain(beam: Beam, follow: bool = True) -> tuple[Floats, Floats]:
     """Give the Wiener gain (windows, F), which may follow the sound in time, and the SNR (F,)."""
     snr = long_term_snr(beam)
     if not follow:
         return np.broadcast_to(snr / (1 + snr), beam.spectra.shape), snr
-    local = neighbours_mean(np.abs(beam.spectra) ** 2, (5, 3)) - 1
-    ratio = np.maximum(0.5 * local + 0.5 * np.minimum(local, 10 * snr), 0)
+    cells = np.abs(beam.spectra) ** 2
+    around = neighbours_mean(cells, (5, 3)) - 1
+    around = 0.5 * around + 0.5 * np.minimum(around, 10 * snr)
+    # What is around steadies the ratio; a cell's own neighbours keep onsets and pauses sharp.
+    ratio = np.sqrt(np.maximum(around, 0) * np.maximum(neighbours_mean(cells, (1, 3)) - 1, 0))
     # The ratio of few cells is uncertain, and cut at zero it is too large where there is nothing:
     # the exponent, as in parametric Wiener filters, makes up for it.
-    return (ratio / (1 + ratio)) ** 2 * (snr > 0), snr
+    return (ratio / (1 + ratio)) ** 2 * audible(snr, len(cells)), snr
