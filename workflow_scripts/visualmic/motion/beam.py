@@ -25,9 +25,10 @@ _CODED_BINS = 6.0
 _QUIET_SHARE = 0.04
 _MOST_ERROR = 0.03
 
-# How many times the power of noise modes may leave in a film whose codec loses something; and the
-# SI-SDR, in dB, that what the motion gives by itself must be predicted to have, to be kept.
-_MOST_UNEXPLAINED_LOSSY = 1.45
+# How many times the power of noise modes may leave, where the codec loses something or the motion
+# gives modes by itself, to be taken; and the SI-SDR, in dB, that what the motion gives by itself
+# must be predicted to have, to be kept.
+_MOST_UNEXPLAINED = 1.45
 _CLEAR_DB = 12.0
 # Independent looks in one of windows of which four overlap.
 _LOOKS_A_WINDOW = 0.45
@@ -188,7 +189,7 @@ def _point(
             expect(pointed, frequency),
             lowest_hz=modes_from_hz,
             alone=modes,
-            most_unexplained=_MOST_UNEXPLAINED_LOSSY if bands.lossy else np.inf,
+            most_unexplained=_MOST_UNEXPLAINED if bands.lossy or modes is not None else np.inf,
         )
         if posterior is not None:
             loud = np.maximum(pointed.power - 1, 0) * (frequency >= modes_from_hz)
