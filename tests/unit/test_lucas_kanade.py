@@ -107,6 +107,31 @@ def test_finer_templates_serve_a_frame_that_swings(monkeypatch: pytest.MonkeyPat
     assert fine < 0.7 * error()
 
 
+def test_noise_of_a_swing_under_an_open_shutter_is_near_the_bound() -> None:
+    # The shutter smears fast frames, which would be off by the place within their template.
+    scene = texture(SIDE, SIDE)
+    moment = (np.arange(6) + 0.5) / 6 * 0.5
+    time = np.arange(500)[:, None] + moment
+    path = 1.2 * np.sin(2 * np.pi * 0.0917 * time) * np.sin(2 * np.pi * 0.0031 * time)
+    smeared = shifted_frames(scene, path.ravel(), direction=(0.8, 0.6), quantise=False)
+    frames = smeared.reshape(*path.shape, SIDE, SIDE).mean(axis=1)
+    frames += 0.5 * np.random.default_rng(3).standard_normal(frames.shape)
+    frames = np.clip(np.rint(frames), 0, 255).astype(np.uint8)
+    motion = measure_lucas_kanade(ArrayFrames(frames, FPS))
+    truth = path.mean(axis=1)
+    gain, start = np.polyfit(truth, common_shift(motion) @ [0.8, 0.6], 1)
+    noise = np.std((common_shift(motion) @ [0.8, 0.6] - start) / gain - truth)
+    assert gain == pytest.approx(1, abs=0.001)
+    # Blocks at the border leave the frame, a decibel or so.
+    assert 20 * np.log10(noise / bound(scene, 0.5)) < 2.0
+
+
+def test_a_swing_does_not_dim_the_light() -> None:
+    frames = shifted_frames(texture(SIDE, SIDE), tone(300, 1.2), (0.8, 0.6), noise_std=1.0)
+    motion = measure_lucas_kanade(ArrayFrames(frames, FPS))
+    assert np.abs(motion.arrays["gain"]).max() < 0.02
+
+
 def test_without_following_a_large_swing_is_lost() -> None:
     scene = texture(SIDE, SIDE, period_px=24.0) + 0.5 * (texture(SIDE, SIDE, seed=1) - 128)
     frames = shifted_frames(scene, tone(200, 3.0), noise_std=0.7)

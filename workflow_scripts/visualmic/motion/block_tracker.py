@@ -1,6 +1,7 @@
 """Follow every block of a frame against the reference image."""
 
 import itertools
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,9 @@ _MAX_STEPS = 6
 _RELIABLE_PX = 0.025
 # A block, or a film, whose motion is known to no better than ten pixels shows none.
 _LEAST_INFORMATION = 0.01
+# Of a film that swings, pixels this near to the border count for nothing: what the templates hold
+# there would need to be known of the picture beyond.
+_BORDER_PX = 2
 # Power of a block's texture over that of the noise in the reference, below which it has none.
 _LEAST_TEXTURE = 3.0
 
@@ -71,6 +75,19 @@ class _Layout:
             (one == one[:, :1]).all(axis=1) for one in (self.slots, self.offset_y, self.offset_x)
         ]
         return np.asarray(same[0] & same[1] & same[2])
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What a layout gave.
+
+    ``sums`` (B, blocks, 2) is frame times gradient, ``share`` (B, blocks) how much of the result
+    the layout makes: all of it where it is the only one.
+    """
+
+    layout: _Layout
+    sums: Floats
+    share: Floats
 
 
 class BlockTracker:
@@ -126,6 +143,10 @@ class BlockTracker:
         self._pool = pool
         self._threads = threads
         self.weight = (usable / noise.variance(self.reference)).astype(np.float32)
+        if swings:
+            inside = np.zeros(self.weight.shape, np.bool_)
+            inside[_BORDER_PX:-_BORDER_PX, _BORDER_PX:-_BORDER_PX] = True
+            self.weight[~inside] = 0
         self.unusable_fraction = float(1.0 - usable.mean())
         total = float(self.weight.sum()) or 1.0
         self.mean_level = float((self.weight * self.reference).sum()) / total
@@ -221,12 +242,12 @@ class BlockTracker:
         """Measure a batch of frames (B, H, W) that follows the one before."""
         count = len(frames)
         self.tracked += count
-        coarse, gain, offset, residual = self._comparison.compare(frames, self._position)
+        coarse, *light, residual = self._comparison.compare(frames, self._position)
         position = np.tile(self._position, (count, 1))
         if self._follow:
             far = np.abs(coarse - position).max(axis=1) > self._linear_px
             position[far] = self._templates.quantise(coarse[far])[2]
-        displacement, shift = self._fit(frames, position, gain, offset)
+        displacement, shift, gain = self._fit(frames, position, *light)
         if self._follow:
             self._position = self._templates.quantise(np.median(shift, axis=0))[2]
         signals = np.empty((count, 2 * self.blocks), np.float32)
@@ -242,20 +263,25 @@ class BlockTracker:
         self,
         frames: NDArray[np.uint8],
         position: Floats,
+        whole: Floats,
         gain: Floats,
         offset: Floats,
-    ) -> tuple[Floats, Floats]:
-        """Displacement of each block (B, blocks, 2) and of the frame (B, 2), in pixels."""
+    ) -> tuple[Floats, Floats, Floats]:
+        """Displacement of each block (B, blocks, 2) and frame (B, 2) in pixels, and gain (B,).
+
+        `gain` and `offset` of the light were found at `whole` pixels of displacement.
+        """
         count = len(frames)
         at = np.repeat(position[:, None, :], self.blocks, axis=1)
         wanted = np.ones((count, self.blocks), np.bool_)
         sums = np.zeros((count, self.blocks, 2), np.float32)
+        alone = np.ones((count, self.blocks), np.float32)
         single = False
         for step in range(_MAX_STEPS):
             layout = self._layout(at)
             at = layout.at
             self._project(frames, layout, wanted, sums)
-            displacement, shift, reach = self._solve(layout, sums, gain, offset)
+            displacement, shift, reach = self._solve([_Compared(layout, sums, alone)], gain, offset)
             if not self._follow or step == _MAX_STEPS - 1:
                 break
             if self._is_near(layout, shift, reach):
@@ -269,10 +295,42 @@ class BlockTracker:
                 break
             self.retracked += int(np.count_nonzero(wanted.any(axis=1)))
             at[wanted] = np.clip(target[wanted], -self._comparison.limit, self._comparison.limit)
-        if layout.lost.any():
-            whole = np.repeat(shift[:, None, :], self.blocks, axis=1)
-            displacement[layout.lost] = whole[layout.lost]
-        return displacement, shift
+        lost = layout.lost
+        if self.swings:
+            if self.illumination:
+                gain = self._comparison.gain_of_light(gain, shift - whole)
+            compared = self._compare_around(frames, displacement, shift)
+            displacement, shift, _ = self._solve(compared, gain, offset)
+            lost = compared[0].layout.lost
+        if lost.any():
+            displacement[lost] = np.repeat(shift[:, None, :], self.blocks, axis=1)[lost]
+        return displacement, shift, gain
+
+    def _compare_around(
+        self, frames: NDArray[np.uint8], displacement: Floats, shift: Floats
+    ) -> list[_Compared]:
+        """Compare with the templates on all sides of where frames and blocks were found.
+
+        A template `a` makes ``a + G (d - a)`` of the displacement `d`, with a `G` that is not quite
+        one: the shutter smears what moves fast, and the reference is not quite sharp.
+        Shares that sum to one and put their templates' mean at `d` give `d` for any `G`.
+        """
+        aim: Floats = np.repeat(shift[:, None, :], self.blocks, axis=1)
+        own = self._reliable & (np.abs(displacement - aim).max(axis=2) > _BLOCK_LINEAR_PX)
+        aim[own] = displacement[own]
+        around = self._templates.around(
+            np.clip(aim, -self._comparison.limit, self._comparison.limit)
+        )
+        # All see the same pixels of the frame, so that no block is lost to one of them only.
+        _, whole, _ = self._templates.quantise(around[0][0])
+        wanted = np.ones(aim.shape[:2], np.bool_)
+        compared = []
+        for at, share in around:
+            layout = self._layout(at, whole)
+            sums = np.zeros(aim.shape, np.float32)
+            self._project(frames, layout, wanted, sums)
+            compared.append(_Compared(layout, sums, share))
+        return compared
 
     def _next(
         self, at: Floats, displacement: Floats, shift: Floats, single: bool
@@ -293,11 +351,11 @@ class BlockTracker:
         target = np.clip(target, at - 1.0, at + 1.0)
         return target, wanted
 
-    def _layout(self, at: Floats) -> "_Layout":
+    def _layout(self, at: Floats, whole: NDArray[np.int32] | None = None) -> "_Layout":
         """Say which pixels and templates blocks at `at` (B, blocks, 2) are compared with."""
         if self._still is not None and at.shape == self._still.at.shape and not at.any():
             return self._still
-        index, whole, at = self._templates.quantise(at)
+        index, whole, at = self._templates.quantise(at, whole)
         limit_y = self.reference.shape[0] - self.height - self.block_y
         limit_x = self.reference.shape[1] - self.width - self.block_x
         inside_y = np.clip(whole[..., 1], -self.block_y, limit_y).astype(np.int32)
@@ -309,35 +367,37 @@ class BlockTracker:
         return layout
 
     def _solve(
-        self, layout: "_Layout", sums: Floats, gain: Floats, offset: Floats
+        self, compared: Sequence[_Compared], gain: Floats, offset: Floats
     ) -> tuple[Floats, Floats, Floats]:
         """Displacement of blocks (B, blocks, 2) and frames (B, 2), and how far blocks reach (B,).
 
         A frame's displacement is the one that its blocks agree on best.
         """
-        displacement = np.empty_like(sums)
-        frame = np.empty((len(sums), 6))
+        displacement = np.zeros_like(compared[0].sums)
+        frame = np.zeros((len(displacement), 6))
         templates = self._templates
         # Gain is about the mean level of the comparison, the templates' about their own.
         level = offset + gain * (self.mean_level - self._comparison.mean)
         uniform = self.illumination and not self.local_illumination
-        solve_blocks(
-            sums,
-            layout.at.astype(np.float32),
-            layout.slots,
-            layout.lost,
-            self._reliable,
-            templates.inverse,
-            templates.tensor,
-            templates.with_image,
-            templates.with_centred,
-            templates.with_one,
-            gain,
-            gain * uniform,
-            (level * uniform).astype(np.float32),
-            displacement,
-            frame,
-        )
+        for one in compared:
+            solve_blocks(
+                one.sums,
+                one.layout.at.astype(np.float32),
+                one.layout.slots,
+                one.layout.lost,
+                one.share,
+                self._reliable,
+                templates.inverse,
+                templates.tensor,
+                templates.with_image,
+                templates.with_centred,
+                templates.with_one,
+                gain,
+                gain * uniform,
+                (level * uniform).astype(np.float32),
+                displacement,
+                frame,
+            )
         xx, xy, yy, pull_x, pull_y, reach = frame.T
         ridge = 1e-6 * (xx + yy) + 1e-9
         xx, yy = xx + ridge, yy + ridge
@@ -423,8 +483,8 @@ class BlockTracker:
 
     def pixel_residuals(self, frames: NDArray[np.uint8]) -> Floats:
         """Take light and motion from frames (B, H, W) near the reference; give what is left."""
-        _, gain, offset, _ = self._comparison.compare(frames, self._position)
-        displacement, _ = self._fit(frames, np.zeros((len(frames), 2)), gain, offset)
+        _, whole, gain, offset, _ = self._comparison.compare(frames, self._position)
+        displacement, _, gain = self._fit(frames, np.zeros((len(frames), 2)), whole, gain, offset)
         _, gradient_x, gradient_y = shifted_with_gradient(self.reference, 0.0, 0.0)
         left = np.empty(frames.shape, np.float32)
         for t, frame in enumerate(frames):

@@ -27,9 +27,9 @@ class Templates:
     def __init__(self, tracker: "BlockTracker") -> None:
         self._tracker = tracker
         height, width = tracker.reference.shape
-        fits = _FINE**2 * 2 * 4 * height * width <= _MOST_BYTES
+        fits = (_FINE + 1) ** 2 * 2 * 4 * height * width <= _MOST_BYTES
         self.steps = _FINE if tracker.swings and fits else _COARSE
-        self.slot_of = np.full(self.steps**2, -1, np.int32)
+        self.slot_of = np.full((self.steps + 1) ** 2, -1, np.int32)
         self.maps = np.zeros((0, 2, height, width), np.float32)
         blocks = tracker.blocks
         self.tensor = np.zeros((0, blocks, 2, 2), np.float32)
@@ -49,18 +49,48 @@ class Templates:
                 setattr(self, name, np.concatenate([getattr(self, name), new]))
         return self.slot_of[index]
 
-    def quantise(self, position: Floats) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
-        """Split positions (..., 2) in x, y into bank index, whole pixels, and the template's."""
+    def quantise(
+        self, position: Floats, whole: NDArray[np.int32] | None = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
+        """Split positions (..., 2) in x, y into bank index, whole pixels, and the template's.
+
+        The whole pixels are the nearest, unless they are given, half a pixel away at most.
+        """
         half = self.steps // 2
         steps = np.rint(position * self.steps).astype(np.int64)
-        whole = np.floor_divide(steps + half, self.steps)
+        if whole is None:
+            whole = np.floor_divide(steps + half, self.steps)
         fraction = steps - self.steps * whole + half
-        index = (fraction[..., 1] * self.steps + fraction[..., 0]).astype(np.int32)
+        index = (fraction[..., 1] * (self.steps + 1) + fraction[..., 0]).astype(np.int32)
         return index, whole.astype(np.int32), steps / self.steps
+
+    def around(self, position: Floats) -> list[tuple[Floats, Floats]]:
+        """Give the triangle of templates around positions (..., 2) in x, y.
+
+        Returns
+        -------
+        list of (ndarray (..., 2), ndarray, float32, (...))
+            Displacement of each template in pixels, and its share. The shares sum to one, and the
+            mean of the templates' displacements that they give is the position. The first
+            template has the least displacement in x and y.
+        """
+        steps = position * self.steps
+        corner = np.floor(steps)
+        right, down = np.moveaxis(steps - corner, -1, 0)
+        # The diagonal parts the square of four templates into two triangles.
+        beyond = np.stack([right > down, right <= down], axis=-1)
+        return [
+            (at / self.steps, share.astype(np.float32))
+            for at, share in (
+                (corner, 1 - np.maximum(right, down)),
+                (corner + beyond, np.abs(right - down)),
+                (corner + 1, np.minimum(right, down)),
+            )
+        ]
 
     def _make(self, index: int) -> dict[str, Floats]:
         tracker = self._tracker
-        shift_y, shift_x = (part / self.steps - 0.5 for part in divmod(index, self.steps))
+        shift_y, shift_x = (part / self.steps - 0.5 for part in divmod(index, self.steps + 1))
         image, *gradients = shifted_with_gradient(tracker.reference, float(shift_x), float(shift_y))
         centred = image - tracker.mean_level
         maps = np.stack(gradients) * tracker.weight

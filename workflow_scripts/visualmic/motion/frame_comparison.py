@@ -1,6 +1,9 @@
 """Compare whole frames with the reference: their light, and roughly where they have moved."""
 
 from concurrent.futures import Executor
+from functools import cached_property
+from math import comb, factorial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,8 @@ _MAX_STEPS = 6
 _BLUR_PX = 2.0
 # A lamp that changes more than this has been switched, and is not divided by.
 _MOST_GAIN = 0.5
+# Pictures less alike than this were not followed.
+_LEAST_LIKENESS = 0.5
 
 
 class FrameComparison:
@@ -63,6 +68,44 @@ class FrameComparison:
         self.limit = max(0, min(height, width) // 4)
         self._set_margin(0)
 
+    @cached_property
+    def _curvature(self) -> Floats:
+        """Coefficients (8,) of the reference's likeness to itself displaced."""
+        height, width = self.reference.shape
+        window = np.outer(np.hanning(height + 2)[1:-1], np.hanning(width + 2)[1:-1])
+        contrast = (self.reference - self.mean) * window
+        power = np.abs(np.fft.rfft2(contrast)) ** 2
+        power[:, 1 : (width + 1) // 2] *= 2
+        power /= power.sum()
+        omega_x = 2 * np.pi * np.fft.rfftfreq(width)
+        omega_y = 2 * np.pi * np.fft.fftfreq(height)
+        # The mean of cos(w d) over the power, to the fourth order in d.
+        return np.array(
+            [
+                sign
+                * comb(order, i)
+                / factorial(order)
+                * omega_y**i
+                @ power
+                @ omega_x ** (order - i)
+                for order, sign in ((2, -1), (4, 1))
+                for i in range(order + 1)
+            ]
+        )
+
+    def gain_of_light(self, gain: Floats, displacement: Floats) -> Floats:
+        """Free the gain (B,) of frames of what their displacement (B, 2) takes from it.
+
+        A picture that is displaced is less like the reference, as one in less light is: what
+        :meth:`compare` finds is the lamp's gain times that likeness. The displacement is counted
+        from the whole pixels of the comparison, and less than one.
+        """
+        x, y = displacement.T
+        terms = [x ** (order - i) * y**i for order in (2, 4) for i in range(order + 1)]
+        likeness = 1.0 + self._curvature @ np.stack(terms)
+        freed = (1.0 + gain) / np.maximum(likeness, _LEAST_LIKENESS) - 1.0
+        return np.asarray(freed, np.float32)
+
     def _set_margin(self, margin: int) -> None:
         """Leave out a border as wide as the whole pixels that the frames have moved."""
         if margin == self._margin:
@@ -87,14 +130,15 @@ class FrameComparison:
         ridge = 1e-4 * abs(float(np.trace(tensor))) + 1e-9
         self._coarse_inverse = np.linalg.inv(tensor + ridge * np.eye(2))
 
-    def compare(self, frames: NDArray[np.uint8], near: Floats) -> tuple[Floats, ...]:
+    def compare(self, frames: NDArray[np.uint8], near: Floats) -> tuple[NDArray[Any], ...]:
         """Compare frames (B, H, W) with the reference displaced by about `near` (2,).
 
         Returns
         -------
-        coarse, gain, offset, residual : ndarray
-            Displacement (B, 2) in pixels; change of the lamp's gain and offset; mean squared
-            weighted difference that is left; each of these (B,).
+        coarse, whole, gain, offset, residual : ndarray
+            Displacement (B, 2) in pixels, and the whole pixels (B, 2) at which the frame was
+            compared; change of the lamp's gain and offset; mean squared weighted difference that
+            is left; each of these (B,).
         """
         count = len(frames)
         whole = np.tile(np.rint(near).astype(np.int32), (count, 1))
@@ -129,7 +173,7 @@ class FrameComparison:
         energy = sums[:, 2] - self._level * offset**2 - self._power * gain**2
         samples = max(np.count_nonzero(self.weight[self._margin :: self._row_step]), 1)
         residual = (np.maximum(energy, 0.0) / samples).astype(np.float32)
-        return coarse, gain.astype(np.float32), offset.astype(np.float32), residual
+        return coarse, whole, gain.astype(np.float32), offset.astype(np.float32), residual
 
     def _sum(
         self,

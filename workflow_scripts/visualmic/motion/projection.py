@@ -231,6 +231,7 @@ def solve_blocks(
     at: NDArray[np.floating[Any]],
     slots: NDArray[np.int32],
     lost: NDArray[np.bool_],
+    share: NDArray[np.floating[Any]],
     reliable: NDArray[np.bool_],
     inverse: NDArray[np.floating[Any]],
     tensor: NDArray[np.floating[Any]],
@@ -251,6 +252,8 @@ def solve_blocks(
         Frame times gradient, and displacement of the template, in pixels.
     slots, lost : ndarray, (B, blocks)
         The template, and whether the block has left the frame.
+    share : ndarray, float32, (B, blocks)
+        How much this comparison counts among those that are added up.
     reliable : ndarray, bool, (blocks,)
         Blocks whose own motion can be trusted.
     inverse, tensor : ndarray, float32, (F, blocks, 2, 2)
@@ -260,15 +263,15 @@ def solve_blocks(
     gain, fitted_gain, fitted_level : ndarray, float32, (B,)
         Change of the lamp, and what of gain and level is to be taken out of the sums.
     displacement : ndarray, float32, (B, blocks, 2)
-        Receives the displacement of each block, in pixels.
+        Its share of the displacement of each block, in pixels, is added to this.
     frame : ndarray, float64, (B, 6)
-        Receives the sums over blocks of the tensor's xx, xy, yy and of its product with the
-        displacement, and the furthest that a reliable block is from its template.
+        So are the sums over blocks of the tensor's xx, xy, yy and of its product with the
+        displacement. The last is the furthest that a reliable block is from its template.
     """
     for t in range(sums.shape[0]):
         scale = np.float32(1.0) / (np.float32(1.0) + gain[t])
         xx = xy = yy = pull_x = pull_y = 0.0
-        reach = np.float32(0.0)
+        reach = np.float32(frame[t, 5])
         for b in range(sums.shape[1]):
             f = slots[t, b]
             left_x = with_image[f, b, 0] - sums[t, b, 0]
@@ -281,21 +284,22 @@ def solve_blocks(
             step_y = inverse[f, b, 1, 0] * left_x + inverse[f, b, 1, 1] * left_y
             x = at[t, b, 0] + step_x
             y = at[t, b, 1] + step_y
-            displacement[t, b, 0] = x
-            displacement[t, b, 1] = y
+            part = share[t, b]
+            displacement[t, b, 0] += part * x
+            displacement[t, b, 1] += part * y
             if reliable[b]:
                 reach = max(reach, max(abs(step_x), abs(step_y)))
             if not lost[t, b]:
-                xx += tensor[f, b, 0, 0]
-                xy += tensor[f, b, 0, 1]
-                yy += tensor[f, b, 1, 1]
-                pull_x += tensor[f, b, 0, 0] * x + tensor[f, b, 0, 1] * y
-                pull_y += tensor[f, b, 1, 0] * x + tensor[f, b, 1, 1] * y
-        frame[t, 0] = xx
-        frame[t, 1] = xy
-        frame[t, 2] = yy
-        frame[t, 3] = pull_x
-        frame[t, 4] = pull_y
+                xx += part * tensor[f, b, 0, 0]
+                xy += part * tensor[f, b, 0, 1]
+                yy += part * tensor[f, b, 1, 1]
+                pull_x += part * (tensor[f, b, 0, 0] * x + tensor[f, b, 0, 1] * y)
+                pull_y += part * (tensor[f, b, 1, 0] * x + tensor[f, b, 1, 1] * y)
+        frame[t, 0] += xx
+        frame[t, 1] += xy
+        frame[t, 2] += yy
+        frame[t, 3] += pull_x
+        frame[t, 4] += pull_y
         frame[t, 5] = reach
 
 
