@@ -8,7 +8,7 @@ import numpy as np
 
 from visualmic.errors import VisualMicError
 from visualmic.hybrid.features import cell_features, logit, noise_colour, statistics
-from visualmic.motion.beam import Beam, audible, local_gain
+from visualmic.motion.beam import Beam, local_gain
 from visualmic.motion.hearing import HearingSettings, combine_lucas_kanade
 from visualmic.motion.modal_model import Expected
 from visualmic.motion.recovery import Recovery
@@ -69,7 +69,7 @@ def clear_beam(
     In the place of :func:`visualmic.motion.wiener.wiener_gain`, where it starts from.
     """
     wiener, snr = local_gain(beam, settings.suppress_noise)
-    shape = beam.gain * np.sqrt(beam.level) * audible(snr, len(wiener))
+    shape = beam.gain * np.sqrt(beam.level)
     shape[frequency < settings.highpass_hz / 2] = 0
     if not settings.suppress_noise:
         return (wiener * beam.spectra * shape).astype(np.complex64), snr
@@ -93,6 +93,7 @@ def clear_beam(
         shift = mask.run(None, {"input": features})[0]
         piece = 1 / (1 + np.exp(-(logit(wiener[begin:end]) + shift)))
         gain[first:last] = piece[first - begin : last - begin]
+    gain *= wiener > 0
     return (gain * beam.spectra * shape).astype(np.complex64), snr
 
 

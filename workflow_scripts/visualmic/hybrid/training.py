@@ -29,7 +29,7 @@ from visualmic.hybrid.features import (
 )
 from visualmic.hybrid.network import Hybrid
 from visualmic.learn.trainer import quiet_lightning
-from visualmic.motion.beam import Beam, audible, local_gain
+from visualmic.motion.beam import Beam, local_gain
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import Spectra
 from visualmic.progress import Progress
@@ -137,8 +137,8 @@ def _mask_arrays(example: Example, rng: np.random.Generator) -> dict[str, Any]:
         0.0,
         None,
     )
-    gain, snr = local_gain(beam)
-    shape = audible(snr, len(gain)) * (frequency >= 10) / undone
+    gain, _ = local_gain(beam)
+    shape = (gain > 0) * (frequency >= 10) / undone
     sound, target = example.beam * np.sqrt(example.level) * shape, example.sound * response * shape
     size = max(float(np.sqrt((np.abs(target) ** 2).mean())), 1e-30)
     return {

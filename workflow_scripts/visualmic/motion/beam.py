@@ -30,6 +30,8 @@ _MOST_ERROR = 0.03
 # must be predicted to have, to be kept.
 _MOST_UNEXPLAINED = 1.45
 _CLEAR_DB = 12.0
+# Local ratio of sound to noise that noise alone does not reach.
+_LOUD = 5.0
 # Independent looks in one of windows of which four overlap.
 _LOOKS_A_WINDOW = 0.45
 # Long windows, in seconds, and how wide the bands are in which their frequencies are joined, as a
@@ -312,6 +314,8 @@ def local_gain(beam: Beam, follow: bool = True) -> tuple[Floats, Floats]:
     around = 0.5 * around + 0.5 * np.minimum(around, 10 * snr)
     # What is around steadies the ratio; a cell's own neighbours keep onsets and pauses sharp.
     ratio = np.sqrt(np.maximum(around, 0) * np.maximum(neighbours_mean(cells, (1, 3)) - 1, 0))
+    # What begins or ends at once is heard for a moment where the sound is not otherwise.
+    heard = audible(snr, len(cells)) | (ratio > _LOUD)
     # The ratio of few cells is uncertain, and cut at zero it is too large where there is nothing:
     # the exponent, as in parametric Wiener filters, makes up for it.
-    return (ratio / (1 + ratio)) ** 2 * audible(snr, len(cells)), snr
+    return (ratio / (1 + ratio)) ** 2 * heard, snr
