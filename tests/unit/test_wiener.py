@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from visualmic.errors import VisualMicError
 from visualmic.evaluate.equaliser import info
 from visualmic.evaluate.waveform import si_sdr
-from visualmic.motion.beam import Bands, Beam, beamform
+from visualmic.motion.beam import Bands, Beam, beamform, local_gain
 from visualmic.motion.displaced_templates import Templates
 from visualmic.motion.frame_comparison import FrameComparison
 from visualmic.motion.hearing import HearingSettings
@@ -58,7 +58,9 @@ def test_the_errors_of_a_wide_swing_are_not_taken_for_an_object_that_bends(
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_single_mode_that_is_expected_is_taken_out_of_the_sound(channels: int) -> None:
+def test_a_single_mode_that_is_expected_is_taken_out_of_the_sound(
+    channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     total, length = 8800, 512
     rng = np.random.default_rng(0)
     sound = rng.standard_normal(total)
@@ -89,6 +91,31 @@ def test_a_single_mode_that_is_expected_is_taken_out_of_the_sound(channels: int)
     heard = beam.spectra * beam.gain * np.sqrt(beam.level)
     left = (played.conj() * heard).mean(axis=0)[band] / (np.abs(played) ** 2).mean(axis=0)[band]
     assert np.abs(left / left.mean() - 1).max() < 0.1
+    # Had the motion by itself been predicted to be clear, it would have been kept.
+    monkeypatch.setattr("visualmic.motion.beam._CLEAR_DB", -100.0)
+    assert beamform(signals, frequency, length, bands, 40.0, expect).modes is None
+
+
+def test_what_noise_alone_may_show_is_silent_but_for_what_begins_at_once() -> None:
+    rng = np.random.default_rng(0)
+    windows, bins = 200, 129
+    spectra = rng.standard_normal((windows, bins)) + 1j * rng.standard_normal((windows, bins))
+    spectra /= np.sqrt(2)
+    spectra[:, 40:60] *= 10
+    spectra[90, 100:103] = 10
+
+    def gain_of(cells: NDArray[np.complex128]) -> NDArray[np.float64]:
+        power = (np.abs(cells) ** 2).mean(axis=0)
+        ones = np.ones(bins)
+        beam = Beam(cells, ones.astype(complex), power, ones, np.ones(1), 0.0, None)
+        return np.asarray(local_gain(beam)[0])
+
+    gain = gain_of(spectra)
+    silent = np.r_[3:35, 65:95, 106:126]
+    assert (gain[:, silent] > 0).mean() < 0.05
+    assert gain[:, 42:58].mean() > 0.9
+    assert gain[90, 101] > 0.7
+    assert gain[80:88, 101].max() < 0.05
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -23,7 +23,6 @@ from visualmic.motion.modal_model import Expected, ModalModel, Seen, resonators
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import Spectra
 
-Random = np.random.Generator
 # Where the resonance is of what follows the sound as it is, as a logarithm.
 FLAT = np.log(1e6)
 _LEAST_HZ = 25.0
@@ -233,7 +232,9 @@ class Likelihood:
         wanted = (channels - 1) * self.weight
         return float((self.weight * left).sum() / max(float(wanted.sum()), 1e-30))
 
-    def walk(self, modes: Candidate, steps: int, keep: int, rng: Random) -> list[Candidate]:
+    def walk(
+        self, modes: Candidate, steps: int, keep: int, rng: np.random.Generator
+    ) -> list[Candidate]:
         """Visit modes around a maximum, each as often as it is likely.
 
         Parameters
