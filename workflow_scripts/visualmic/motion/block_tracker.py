@@ -152,10 +152,10 @@ class BlockTracker:
         self.mean_level = float((self.weight * self.reference).sum()) / total
         self._lay_blocks(block_px)
         self._leave_out_blank(averaged)
-        self._templates = Templates(self)
-        self._linear_px = _LINEAR_STEPS / self._templates.steps if swings else _LINEAR_PX
-        still = int(self._templates.slots(self._templates.quantise(np.zeros(2))[0]))
-        tensor = self._templates.tensor[still].astype(np.float64)
+        self.templates = Templates(self)
+        self._linear_px = _LINEAR_STEPS / self.templates.steps if swings else _LINEAR_PX
+        still = int(self.templates.slots(self.templates.quantise(np.zeros(2))[0]))
+        tensor = self.templates.tensor[still].astype(np.float64)
         eigenvalues, vectors = np.linalg.eigh(tensor)
         eigenvalues = np.where(eigenvalues > _LEAST_INFORMATION, eigenvalues, 0.0)
         self.whitener = (np.sqrt(eigenvalues)[:, :, None] * vectors.transpose(0, 2, 1)).astype(
@@ -246,10 +246,10 @@ class BlockTracker:
         position = np.tile(self._position, (count, 1))
         if self._follow:
             far = np.abs(coarse - position).max(axis=1) > self._linear_px
-            position[far] = self._templates.quantise(coarse[far])[2]
+            position[far] = self.templates.quantise(coarse[far])[2]
         displacement, shift, gain = self._fit(frames, position, *light)
         if self._follow:
-            self._position = self._templates.quantise(np.median(shift, axis=0))[2]
+            self._position = self.templates.quantise(np.median(shift, axis=0))[2]
         signals = np.empty((count, 2 * self.blocks), np.float32)
         whiten_blocks(displacement, self.whitener, signals)
         return Tracked(
@@ -318,11 +318,11 @@ class BlockTracker:
         aim: Floats = np.repeat(shift[:, None, :], self.blocks, axis=1)
         own = self._reliable & (np.abs(displacement - aim).max(axis=2) > _BLOCK_LINEAR_PX)
         aim[own] = displacement[own]
-        around = self._templates.around(
+        around = self.templates.around(
             np.clip(aim, -self._comparison.limit, self._comparison.limit)
         )
         # All see the same pixels of the frame, so that no block is lost to one of them only.
-        _, whole, _ = self._templates.quantise(around[0][0])
+        _, whole, _ = self.templates.quantise(around[0][0])
         wanted = np.ones(aim.shape[:2], np.bool_)
         compared = []
         for at, share in around:
@@ -355,13 +355,13 @@ class BlockTracker:
         """Say which pixels and templates blocks at `at` (B, blocks, 2) are compared with."""
         if self._still is not None and at.shape == self._still.at.shape and not at.any():
             return self._still
-        index, whole, at = self._templates.quantise(at, whole)
+        index, whole, at = self.templates.quantise(at, whole)
         limit_y = self.reference.shape[0] - self.height - self.block_y
         limit_x = self.reference.shape[1] - self.width - self.block_x
         inside_y = np.clip(whole[..., 1], -self.block_y, limit_y).astype(np.int32)
         inside_x = np.clip(whole[..., 0], -self.block_x, limit_x).astype(np.int32)
         lost = (inside_y != whole[..., 1]) | (inside_x != whole[..., 0])
-        layout = _Layout(at, self._templates.slots(index), inside_y, inside_x, lost)
+        layout = _Layout(at, self.templates.slots(index), inside_y, inside_x, lost)
         if not at.any():
             self._still = layout
         return layout
@@ -375,7 +375,7 @@ class BlockTracker:
         """
         displacement = np.zeros_like(compared[0].sums)
         frame = np.zeros((len(displacement), 6))
-        templates = self._templates
+        templates = self.templates
         # Gain is about the mean level of the comparison, the templates' about their own.
         level = offset + gain * (self.mean_level - self._comparison.mean)
         uniform = self.illumination and not self.local_illumination
@@ -430,7 +430,7 @@ class BlockTracker:
         def run(part: tuple[int, int]) -> None:
             project_blocks(
                 frames,
-                self._templates.maps,
+                self.templates.maps,
                 layout.slots,
                 layout.offset_y,
                 layout.offset_x,
@@ -460,7 +460,7 @@ class BlockTracker:
             project_rows(
                 frames,
                 whole,
-                self._templates.maps,
+                self.templates.maps,
                 slots,
                 offset_y,
                 offset_x,
@@ -493,35 +493,3 @@ class BlockTracker:
             model -= self.spread(displacement[t, :, 1]) * gradient_y
             left[t] = frame - model
         return left
-
-    def information_under_light(self, left: Floats) -> float:
-        """Information on motion that remains when the light of each block wanders on its own.
-
-        Parameters
-        ----------
-        left : ndarray, float32, (N, H, W)
-            Frames with the light of the whole frame and the motion removed.
-
-        Returns
-        -------
-        float
-            Sum over blocks and directions of the inverse variance of displacement, in 1/px^2. A
-            block's wandering gain and offset count as noise, as far as sensor noise does not
-            explain them.
-        """
-        level = np.maximum(self.block_sums(self.weight), 1e-12)
-        mean = self.block_sums(self.weight * self.reference) / level
-        contrast = self.reference - self.spread(mean)
-        power = np.maximum(self.block_sums(self.weight * contrast**2), 1e-6)
-        offset = np.stack([self.block_sums(self.weight * one) for one in left]) / level
-        gain = np.stack([self.block_sums(self.weight * contrast * one) for one in left]) / power
-        extra_offset = np.maximum(offset.var(axis=0) - 1.0 / level, 0.0)
-        extra_gain = np.maximum(gain.var(axis=0) - 1.0 / power, 0.0)
-        total = 0.0
-        for i, maps in enumerate(self._templates.maps[0]):
-            own = np.maximum(self._templates.tensor[0, :, i, i], 1e-9)
-            through_offset = self.block_sums(maps) / own
-            through_gain = self.block_sums(maps * contrast) / own
-            variance = 1.0 / own + through_offset**2 * extra_offset + through_gain**2 * extra_gain
-            total += float((1.0 / variance).sum())
-        return total

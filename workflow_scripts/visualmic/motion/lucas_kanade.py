@@ -42,6 +42,7 @@ from visualmic.motion.reference import (
     unusable_pixels,
 )
 from visualmic.motion.signals import MotionSignals, SignalSpool
+from visualmic.motion.wandering_light import information_under_light
 from visualmic.progress import Progress
 
 _LEAD_BYTES = 128 * 2**20
@@ -238,7 +239,7 @@ def _prepare(
         noise = fit_noise_model(reference[usable], variance[usable])
         if settings.illumination == "auto":
             blind = make(reference, noise, True)
-            wandering = make(reference, noise, False).information_under_light(left)
+            wandering = information_under_light(make(reference, noise, False), left)
             local = float(np.trace(blind.information)) > wandering
     return make(reference, noise, local)
 
