@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from visualmic.errors import VisualMicError
 from visualmic.evaluate.equaliser import info
 from visualmic.evaluate.waveform import si_sdr
-from visualmic.motion.beam import Bands, Beam, beamform, local_gain
+from visualmic.motion.beam import Bands, Beam, _seen_finely, beamform, local_gain
 from visualmic.motion.displaced_templates import Templates
 from visualmic.motion.frame_comparison import FrameComparison
 from visualmic.motion.hearing import HearingSettings
@@ -290,3 +290,20 @@ def test_an_unknown_method_names_the_nearest() -> None:
 
     with pytest.raises(VisualMicError, match="did you mean pyramid"):
         method_named("pyramids")
+
+
+@pytest.mark.parametrize("seconds", [2.0, 3.9, 5.0, 21.0])
+def test_noise_seen_in_long_windows_is_of_unit_power_in_all_directions(seconds: float) -> None:
+    rng = np.random.default_rng(0)
+    frequency = np.linspace(0, FPS / 2, 257)
+    level = 1 + frequency / frequency[-1]
+    signals = rng.standard_normal((round(seconds * FPS), 3))
+    seen = _seen_finely(signals, FPS, frequency, np.ones(257))
+    assert np.all(np.diff(seen.frequency_hz) > 0)
+    assert seen.frequency_hz[-1] > 0.98 * frequency[-1]
+    mean = np.average(seen.covariance, axis=0, weights=seen.looks)
+    np.testing.assert_allclose(mean, np.eye(3), atol=0.08)
+    # What the noise is said to be, it is divided by.
+    louder = _seen_finely(signals, FPS, frequency, level)
+    halved = louder.covariance[-1] / seen.covariance[-1]
+    np.testing.assert_allclose(halved, 0.5, rtol=0.02)
