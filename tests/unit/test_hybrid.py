@@ -21,6 +21,7 @@ from visualmic.hybrid.training import (
     export_hybrid,
     read_sounds,
     response_loss,
+    spectral_distance_db,
     store_sounds,
     train_hybrid,
 )
@@ -198,6 +199,16 @@ def test_a_beam_is_the_sound_through_the_response_in_unit_noise(sounds: Path) ->
             np.testing.assert_allclose(example.power, example.power.mean(), rtol=1e-3)
     assert kinds == {"rigid", "one", "two", "many"}
     assert max(coded) > 2
+
+
+def test_a_beam_of_nothing_audible_does_not_end_the_training() -> None:
+    shift = torch.zeros(20, 30, requires_grad=True)
+    nothing = torch.zeros(20, 30, dtype=torch.complex64)
+    heard = torch.sigmoid(shift) * nothing
+    loss = spectral_distance_db(nothing, heard) - distortion_db(nothing, heard)
+    loss.backward()
+    assert shift.grad is not None
+    assert torch.isfinite(shift.grad).all()
 
 
 def test_training_learns_on_what_it_has_seen(sounds: Path, tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ Item = dict[str, Tensor]
 _SPECTRAL_WEIGHT = 0.1
 # The range of levels, below the loudest cell, in which spectra are compared.
 _COMPARED_DB = 60.0
+_LEAST_SQUARE_DB = 1e-6
 # Where the motion is that of modes, as hearing takes it: in hertz, and of the highest frequency.
 _FROM_HZ, _BELOW_TOP = 40.0, 0.97
 # Degrees of freedom of the error of the response that is expected: some are far out.
@@ -202,7 +203,8 @@ def spectral_distance_db(target: Tensor, heard: Tensor) -> Tensor:
     for spectra in (target, heard):
         power = spectra.abs() ** 2 / ((spectra.abs() ** 2).mean() + 1e-20)
         levels.append(10 * torch.log10(power + 10 ** (-_COMPARED_DB / 10)))
-    return ((levels[0] - levels[1]) ** 2).mean().sqrt()
+    # At nought the slope of a root is not a number, and nothing audible is like nothing audible.
+    return (((levels[0] - levels[1]) ** 2).mean() + _LEAST_SQUARE_DB).sqrt()
 
 
 class _Module(pl.LightningModule):
