@@ -1,9 +1,11 @@
 """What the documentation points at exists: files, make targets, subcommands, columns."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+from snakemake.cli import get_argument_parser
 from visualmic.cli.main import COMMANDS
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -34,6 +36,19 @@ def test_every_make_target_named_exists(page: Path) -> None:
 def test_every_subcommand_named_exists(page: Path) -> None:
     named = set(re.findall(r"(?:^ +|`|bin/)visualmic ([a-z]+)", page.read_text(), re.MULTILINE))
     assert named <= set(COMMANDS)
+
+
+def test_snakemake_takes_the_commands_shown_as_they_are_meant() -> None:
+    shown = [*PAGES, PROJECT / "config.yaml", *PROJECT.glob("examples/*/config.yaml")]
+    text = "\n".join(page.read_text() for page in shown)
+    joined = re.sub(r"\\\n#? *", " ", text)
+    commands = re.findall(r"^(?:#  )?   +(?:\.venv/bin/)?snakemake +(\S.*)$", joined, re.MULTILINE)
+    assert len(commands) >= 8
+    for command in commands:
+        taken = get_argument_parser().parse_args(shlex.split(command, comments=True))
+        # Without "--" both options take what follows for their own.
+        assert all(str(file).endswith(".yaml") for file in taken.configfile or []), command
+        assert all("=" in str(one) for one in taken.config or []), command
 
 
 def test_every_make_target_is_phony_and_explained() -> None:
