@@ -10,6 +10,7 @@ from scipy.fft import rfft
 from visualmic.motion.modal import identify_modes
 from visualmic.motion.modal_model import Expected, ModalModel, Seen
 from visualmic.motion.modal_posterior import sample_modes
+from visualmic.motion.nmf import factorised_snr
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import (
     ShortTimeFourier,
@@ -310,10 +311,9 @@ def local_gain(beam: Beam, follow: bool = True) -> tuple[Floats, Floats]:
     if not follow:
         return np.broadcast_to(snr / (1 + snr), beam.spectra.shape), snr
     cells = np.abs(beam.spectra) ** 2
-    around = neighbours_mean(cells, (5, 3)) - 1
-    around = 0.5 * around + 0.5 * np.minimum(around, 10 * snr)
-    # What is around steadies the ratio; a cell's own neighbours keep onsets and pauses sharp.
-    ratio = np.sqrt(np.maximum(around, 0) * np.maximum(neighbours_mean(cells, (1, 3)) - 1, 0))
+    repeated = factorised_snr(cells, snr)
+    # What repeats steadies the ratio; a cell's own neighbours keep onsets and pauses sharp.
+    ratio = np.sqrt(repeated * np.maximum(neighbours_mean(cells, (1, 3)) - 1, 0))
     # What begins or ends at once is heard for a moment where the sound is not otherwise.
     heard = audible(snr, len(cells)) | (ratio > _LOUD)
     # The ratio of few cells is uncertain, and cut at zero it is too large where there is nothing:

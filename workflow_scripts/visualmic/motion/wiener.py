@@ -12,8 +12,9 @@ reference combination `g` of the channels hears it, is
 
 .. math:: \hat s(f, t) = \left(\frac{\xi(f, t)}{1 + \xi(f, t)}\right)^{2} (g^\top u)\,u^H y(f, t),
 
-with the local signal-to-noise ratio :math:`\xi` of the beam :math:`u^H y`, and an exponent that
-makes up for how uncertain it is [4]_. Where the way in which
+with the local signal-to-noise ratio :math:`\xi` of the beam :math:`u^H y`, which what repeats in
+the sound helps to find (:mod:`visualmic.motion.nmf`), and an exponent that makes up for how
+uncertain it is [4]_. Where the way in which
 `u` turns with frequency gives away the object's resonances (:mod:`visualmic.motion.modal`), `u` is
 the direction of their joint response `v`, and the sound is freed of it: :math:`1 / |v|` takes the
 place of :math:`g^\top u`.
