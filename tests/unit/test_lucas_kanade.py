@@ -126,6 +126,30 @@ def test_noise_of_a_swing_under_an_open_shutter_is_near_the_bound() -> None:
     assert 20 * np.log10(noise / bound(scene, 0.5)) < 2.0
 
 
+@pytest.mark.parametrize("reach_px", [0.7, 2.0])
+def test_blocks_at_the_border_are_heard_alike_wherever_the_frame_is(reach_px: float) -> None:
+    # The upper edge trembles; shake takes it out of the frame, and back.
+    time = np.arange(1200)
+    shake = reach_px * np.sin(2 * np.pi * time / 400)
+    tremble = tone(1200, 0.05)
+    scene = texture(SIDE, SIDE)
+    direction = (0.8, 0.6)
+    frames = shifted_frames(scene, shake, direction, noise_std=0.5, seed=2)
+    edge = shifted_frames(scene, shake + tremble, direction, noise_std=0.5, seed=3)
+    frames[:, :24] = edge[:, :24]
+    motion = measure_lucas_kanade(ArrayFrames(frames, FPS))
+    upper = np.flatnonzero(motion.arrays["block_y"] == motion.arrays["block_y"].min())
+    heard = np.asarray(motion.signals, np.float64).reshape(1200, -1, 2)[:, upper].reshape(1200, -1)
+    heard = np.diff(heard, axis=0)
+    sound = np.diff(tremble)
+
+    def loudness(part: NDArray[np.bool_]) -> float:
+        return float(np.linalg.norm(sound[part] @ heard[part] / (sound[part] @ sound[part])))
+
+    away, near = shake[1:] < -0.8 * reach_px, np.abs(shake[1:]) < 0.3 * reach_px
+    assert loudness(away) == pytest.approx(loudness(near), rel=0.08)
+
+
 def test_a_swing_does_not_dim_the_light() -> None:
     frames = shifted_frames(texture(SIDE, SIDE), tone(300, 1.2), (0.8, 0.6), noise_std=1.0)
     motion = measure_lucas_kanade(ArrayFrames(frames, FPS))

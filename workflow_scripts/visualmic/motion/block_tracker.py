@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from visualmic.motion.block_grid import BORDER_PX, BlockGrid
 from visualmic.motion.displaced_templates import Templates
 from visualmic.motion.frame_comparison import FrameComparison
 from visualmic.motion.projection import project_blocks, project_rows, solve_blocks, whiten_blocks
@@ -25,9 +26,6 @@ _MAX_STEPS = 6
 _RELIABLE_PX = 0.025
 # A block, or a film, whose motion is known to no better than ten pixels shows none.
 _LEAST_INFORMATION = 0.01
-# Of a film that swings, pixels this near to the border count for nothing: what the templates hold
-# there would need to be known of the picture beyond.
-_BORDER_PX = 2
 # Power of a block's texture over that of the noise in the reference, below which it has none.
 _LEAST_TEXTURE = 3.0
 
@@ -109,8 +107,8 @@ class BlockTracker:
         Remove gain and offset of the whole frame, and of each block.
     follow : bool
         Follow motion beyond the linear range.
-    swings : bool
-        Whether the frame as a whole moves far beyond it.
+    swings_px : float
+        How far the frame as a whole moves, where that is far beyond it; else 0.
     pool : Executor
         Runs the ranges of blocks.
     threads : int
@@ -128,11 +126,11 @@ class BlockTracker:
         illumination: bool,
         local_illumination: bool,
         follow: bool,
-        swings: bool,
+        swings_px: float,
         pool: Executor,
         threads: int,
     ) -> None:
-        self.swings = swings
+        self.swings = swings_px > 0
         self.reference = np.ascontiguousarray(reference, np.float32)
         self.noise = noise
         self.illumination = illumination
@@ -143,17 +141,18 @@ class BlockTracker:
         self._pool = pool
         self._threads = threads
         self.weight = (usable / noise.variance(self.reference)).astype(np.float32)
-        if swings:
+        if self.swings:
+            # What the templates hold at the border would need to be known of the picture beyond.
             inside = np.zeros(self.weight.shape, np.bool_)
-            inside[_BORDER_PX:-_BORDER_PX, _BORDER_PX:-_BORDER_PX] = True
+            inside[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = True
             self.weight[~inside] = 0
         self.unusable_fraction = float(1.0 - usable.mean())
         total = float(self.weight.sum()) or 1.0
         self.mean_level = float((self.weight * self.reference).sum()) / total
-        self._lay_blocks(block_px)
+        self.grid = BlockGrid(reference.shape, block_px, swings_px)
         self._leave_out_blank(averaged)
         self.templates = Templates(self)
-        self._linear_px = _LINEAR_STEPS / self.templates.steps if swings else _LINEAR_PX
+        self._linear_px = _LINEAR_STEPS / self.templates.steps if self.swings else _LINEAR_PX
         still = int(self.templates.slots(self.templates.quantise(np.zeros(2))[0]))
         tensor = self.templates.tensor[still].astype(np.float64)
         eigenvalues, vectors = np.linalg.eigh(tensor)
@@ -178,49 +177,17 @@ class BlockTracker:
         self._position: Floats = np.zeros(2)
         self._still: _Layout | None = None
 
-    def _lay_blocks(self, block_px: int) -> None:
-        height, width = self.reference.shape
-        side = block_px or max(16, round(float(np.sqrt(height * width)) / 14))
-        rows = max(1, round(height / side))
-        columns = max(1, round(width / side))
-        self.height = height // rows
-        self.width = width // columns
-        top = (height - rows * self.height) // 2 + self.height * np.arange(rows)
-        left = (width - columns * self.width) // 2 + self.width * np.arange(columns)
-        grid_y, grid_x = np.meshgrid(top, left, indexing="ij")
-        self.block_y = grid_y.ravel().astype(np.int32)
-        self.block_x = grid_x.ravel().astype(np.int32)
-        self._grid = (rows, columns)
-        self._inside = (
-            slice(int(top[0]), int(top[0]) + rows * self.height),
-            slice(int(left[0]), int(left[0]) + columns * self.width),
-        )
-        self.blocks = rows * columns
-
     def _leave_out_blank(self, averaged: int) -> None:
         """Give no weight to blocks whose texture is no more than what noise left in the mean."""
         _, *gradients = shifted_with_gradient(self.reference, 0.0, 0.0)
-        found = sum(self.block_sums(self.weight * gradient**2) for gradient in gradients)
+        found = sum(self.grid.sums(self.weight * gradient**2) for gradient in gradients)
         impulse = np.zeros((33, 33), np.float32)
         impulse[16, 16] = 1.0
         _, *responses = shifted_with_gradient(impulse, 0.0, 0.0)
         noise = float(sum((response**2).sum() for response in responses)) / averaged
-        pixels = self.block_sums((self.weight > 0).astype(np.float32))
+        pixels = self.grid.sums((self.weight > 0).astype(np.float32))
         blank = found < _LEAST_TEXTURE * noise * pixels
-        self.weight[self.spread(blank.astype(np.float32)) > 0] = 0
-
-    def block_sums(self, image: Floats) -> Floats:
-        """Sum an image (H, W) over each block, giving (blocks,)."""
-        rows, columns = self._grid
-        tiles = image[self._inside].reshape(rows, self.height, columns, self.width)
-        return tiles.sum(axis=(1, 3), dtype=np.float64).ravel().astype(np.float32)
-
-    def spread(self, values: Floats) -> Floats:
-        """Give every pixel its block's value, (blocks,) to (H, W); zero outside all blocks."""
-        image = np.zeros(self.reference.shape, np.float32)
-        tiles = np.repeat(values.reshape(self._grid), self.height, axis=0)
-        image[self._inside] = np.repeat(tiles, self.width, axis=1)
-        return image
+        self.weight[self.grid.spread(blank.astype(np.float32)) > 0] = 0
 
     def without_brightness(self, maps: Floats, centred: Floats) -> Floats:
         """Make gradient maps blind to gain and offset of each block.
@@ -228,13 +195,13 @@ class BlockTracker:
         Each map of (2, H, W) is made orthogonal, within each block, to one and to the image: the
         displacement part of the joint least squares over (dx, dy, gain, offset).
         """
-        level = np.maximum(self.block_sums(self.weight), 1e-12)
-        contrast = centred - self.spread(self.block_sums(self.weight * centred) / level)
-        power = np.maximum(self.block_sums(self.weight * contrast**2), 1e-6)
+        level = np.maximum(self.grid.sums(self.weight), 1e-12)
+        contrast = centred - self.grid.spread(self.grid.sums(self.weight * centred) / level)
+        power = np.maximum(self.grid.sums(self.weight * contrast**2), 1e-6)
         cleaned = []
         for one in maps:
-            offset = self.spread(self.block_sums(one) / level)
-            gain = self.spread(self.block_sums(one * contrast) / power)
+            offset = self.grid.spread(self.grid.sums(one) / level)
+            gain = self.grid.spread(self.grid.sums(one * contrast) / power)
             cleaned.append(one - self.weight * (offset + gain * contrast))
         return np.stack(cleaned)
 
@@ -250,7 +217,7 @@ class BlockTracker:
         displacement, shift, gain = self._fit(frames, position, *light)
         if self._follow:
             self._position = self.templates.quantise(np.median(shift, axis=0))[2]
-        signals = np.empty((count, 2 * self.blocks), np.float32)
+        signals = np.empty((count, 2 * self.grid.count), np.float32)
         whiten_blocks(displacement, self.whitener, signals)
         return Tracked(
             signals,
@@ -272,10 +239,10 @@ class BlockTracker:
         `gain` and `offset` of the light were found at `whole` pixels of displacement.
         """
         count = len(frames)
-        at = np.repeat(position[:, None, :], self.blocks, axis=1)
-        wanted = np.ones((count, self.blocks), np.bool_)
-        sums = np.zeros((count, self.blocks, 2), np.float32)
-        alone = np.ones((count, self.blocks), np.float32)
+        at = np.repeat(position[:, None, :], self.grid.count, axis=1)
+        wanted = np.ones((count, self.grid.count), np.bool_)
+        sums = np.zeros((count, self.grid.count, 2), np.float32)
+        alone = np.ones((count, self.grid.count), np.float32)
         single = False
         for step in range(_MAX_STEPS):
             layout = self._layout(at)
@@ -303,7 +270,7 @@ class BlockTracker:
             displacement, shift, _ = self._solve(compared, gain, offset)
             lost = compared[0].layout.lost
         if lost.any():
-            displacement[lost] = np.repeat(shift[:, None, :], self.blocks, axis=1)[lost]
+            displacement[lost] = np.repeat(shift[:, None, :], self.grid.count, axis=1)[lost]
         return displacement, shift, gain
 
     def _compare_around(
@@ -315,7 +282,7 @@ class BlockTracker:
         one: the shutter smears what moves fast, and the reference is not quite sharp.
         Shares that sum to one and put their templates' mean at `d` give `d` for any `G`.
         """
-        aim: Floats = np.repeat(shift[:, None, :], self.blocks, axis=1)
+        aim: Floats = np.repeat(shift[:, None, :], self.grid.count, axis=1)
         own = self._reliable & (np.abs(displacement - aim).max(axis=2) > _BLOCK_LINEAR_PX)
         aim[own] = displacement[own]
         around = self.templates.around(
@@ -345,7 +312,7 @@ class BlockTracker:
             wanted |= own
         if not wanted.any():
             return at, wanted
-        target: Floats = np.repeat(shift[:, None, :], self.blocks, axis=1)
+        target: Floats = np.repeat(shift[:, None, :], self.grid.count, axis=1)
         target[own] = displacement[own]
         # One step of a linear fit is not trusted beyond the reach of the coarse one.
         target = np.clip(target, at - 1.0, at + 1.0)
@@ -356,10 +323,10 @@ class BlockTracker:
         if self._still is not None and at.shape == self._still.at.shape and not at.any():
             return self._still
         index, whole, at = self.templates.quantise(at, whole)
-        limit_y = self.reference.shape[0] - self.height - self.block_y
-        limit_x = self.reference.shape[1] - self.width - self.block_x
-        inside_y = np.clip(whole[..., 1], -self.block_y, limit_y).astype(np.int32)
-        inside_x = np.clip(whole[..., 0], -self.block_x, limit_x).astype(np.int32)
+        limit_y = self.reference.shape[0] - self.grid.height - self.grid.y
+        limit_x = self.reference.shape[1] - self.grid.width - self.grid.x
+        inside_y = np.clip(whole[..., 1], -self.grid.y, limit_y).astype(np.int32)
+        inside_x = np.clip(whole[..., 0], -self.grid.x, limit_x).astype(np.int32)
         lost = (inside_y != whole[..., 1]) | (inside_x != whole[..., 0])
         layout = _Layout(at, self.templates.slots(index), inside_y, inside_x, lost)
         if not at.any():
@@ -435,22 +402,22 @@ class BlockTracker:
                 layout.offset_y,
                 layout.offset_x,
                 apart,
-                self.block_y,
-                self.block_x,
-                self.height,
-                self.width,
+                self.grid.y,
+                self.grid.x,
+                self.grid.height,
+                self.grid.width,
                 part[0],
                 part[1],
                 sums,
             )
 
-        list(self._pool.map(run, self._parts(self.blocks)))
+        list(self._pool.map(run, self._parts(self.grid.count)))
 
     def _project_whole(
         self, frames: NDArray[np.uint8], layout: "_Layout", whole: NDArray[np.int32], sums: Floats
     ) -> None:
         """Do the same for frames of which all blocks moved alike."""
-        rows, columns = self._grid
+        rows, columns = self.grid.rows, self.grid.columns
         slots, offset_y, offset_x = (
             np.ascontiguousarray(one[:, 0])
             for one in (layout.slots, layout.offset_y, layout.offset_x)
@@ -464,10 +431,10 @@ class BlockTracker:
                 slots,
                 offset_y,
                 offset_x,
-                int(self.block_y[0]),
-                int(self.block_x[0]),
-                self.height,
-                self.width,
+                int(self.grid.y[0]),
+                int(self.grid.x[0]),
+                self.grid.height,
+                self.grid.width,
                 columns,
                 part[0],
                 part[1],
@@ -489,7 +456,7 @@ class BlockTracker:
         left = np.empty(frames.shape, np.float32)
         for t, frame in enumerate(frames):
             model = self.reference + gain[t] * (self.reference - self._comparison.mean) + offset[t]
-            model -= self.spread(displacement[t, :, 0]) * gradient_x
-            model -= self.spread(displacement[t, :, 1]) * gradient_y
+            model -= self.grid.spread(displacement[t, :, 0]) * gradient_x
+            model -= self.grid.spread(displacement[t, :, 1]) * gradient_y
             left[t] = frame - model
         return left

@@ -31,7 +31,7 @@ class Templates:
         self.steps = _FINE if tracker.swings and fits else _COARSE
         self.slot_of = np.full((self.steps + 1) ** 2, -1, np.int32)
         self.maps = np.zeros((0, 2, height, width), np.float32)
-        blocks = tracker.blocks
+        blocks = tracker.grid.count
         self.tensor = np.zeros((0, blocks, 2, 2), np.float32)
         self.inverse = np.zeros((0, blocks, 2, 2), np.float32)
         self.with_image = np.zeros((0, blocks, 2), np.float32)
@@ -96,16 +96,16 @@ class Templates:
         maps = np.stack(gradients) * tracker.weight
         if tracker.local_illumination:
             maps = tracker.without_brightness(maps, centred)
-        tensor = np.empty((tracker.blocks, 2, 2), np.float32)
+        tensor: Floats = np.empty((tracker.grid.count, 2, 2), np.float32)
         for i in range(2):
             for j in range(2):
-                tensor[:, i, j] = tracker.block_sums(maps[i] * gradients[j])
+                tensor[:, i, j] = tracker.grid.sums(maps[i] * gradients[j])
         tensor = (tensor + tensor.transpose(0, 2, 1)) / 2
         ridge = 1e-5 * np.trace(tensor, axis1=1, axis2=2) + 1e-6
         regular = tensor + ridge[:, None, None] * np.eye(2, dtype=np.float32)
 
         def sums(factor: Floats | float) -> Floats:
-            return np.stack([tracker.block_sums(one * factor) for one in maps], axis=-1)
+            return np.stack([tracker.grid.sums(one * factor) for one in maps], axis=-1)
 
         return {
             "maps": maps,

@@ -129,7 +129,7 @@ def measure_lucas_kanade(
         gains: list[Floats] = []
         residuals: list[Floats] = []
         shifts: list[Floats] = []
-        signals = SignalSpool(2 * tracker.blocks, Path(spool) if spool else None)
+        signals = SignalSpool(2 * tracker.grid.count, Path(spool) if spool else None)
         for batch in itertools.chain(_pieces(lead), batches):
             tracked = tracker.track(batch)
             signals.append(tracked.signals)
@@ -143,11 +143,11 @@ def measure_lucas_kanade(
         method="lucas-kanade",
         capture_fps=source.capture_fps,
         signals=signals.result(),
-        noise_std=np.ones(2 * tracker.blocks, np.float32),
+        noise_std=np.ones(2 * tracker.grid.count, np.float32),
         arrays={
-            "block_y": tracker.block_y,
-            "block_x": tracker.block_x,
-            "block_size": np.array([tracker.height, tracker.width], np.int32),
+            "block_y": tracker.grid.y,
+            "block_x": tracker.grid.x,
+            "block_size": np.array([tracker.grid.height, tracker.grid.width], np.int32),
             "whitener": tracker.whitener,
             "reference": np.clip(np.rint(tracker.reference), 0, 255).astype(np.uint8),
             "keyframes": keyframes,
@@ -197,7 +197,7 @@ def _prepare(
     usable = ~unusable_pixels(reference, variance)
 
     averaged = len(lead)
-    swings = False
+    swings_px = 0.0
 
     def make(image: Floats, noise: NoiseModel, local: bool) -> BlockTracker:
         return BlockTracker(
@@ -209,7 +209,7 @@ def _prepare(
             illumination=settings.illumination != "none",
             local_illumination=local,
             follow=settings.follow,
-            swings=swings,
+            swings_px=swings_px,
             pool=pool,
             threads=threads,
         )
@@ -224,7 +224,7 @@ def _prepare(
         spread = float(np.std(shift, axis=0).max())
         if not settings.follow or spread < _SHARP_PX:
             break
-        swings = spread > _SWINGING_PX
+        swings_px = float(np.abs(shift).max()) if spread > _SWINGING_PX else 0.0
         # Motion blurs the mean; when it wipes the detail out, one frame is a better start.
         blurred = attempt == 0 and spread > _BLURRED_PX
         reference = (
@@ -236,7 +236,8 @@ def _prepare(
     if len(near) >= 4:
         left = tracker.pixel_residuals(np.ascontiguousarray(near[:: max(1, len(near) // 32)]))
         variance = (left**2).mean(axis=0)
-        noise = fit_noise_model(reference[usable], variance[usable])
+        followed = usable & (tracker.grid.spread(np.ones(tracker.grid.count, np.float32)) > 0)
+        noise = fit_noise_model(reference[followed], variance[followed])
         if settings.illumination == "auto":
             blind = make(reference, noise, True)
             wandering = information_under_light(make(reference, noise, False), left)
