@@ -150,6 +150,22 @@ def test_blocks_at_the_border_are_heard_alike_wherever_the_frame_is(reach_px: fl
     assert loudness(away) == pytest.approx(loudness(near), rel=0.08)
 
 
+def test_blocks_that_move_far_on_their_own_leave_the_others_as_they_are() -> None:
+    scene = texture(SIDE, SIDE)
+    truth = tone(1600, 0.5) * (np.arange(1600) % 400 < 200)
+    frames = shifted_frames(scene, np.zeros(1600), noise_std=0.5, seed=2)
+    moved = shifted_frames(scene, truth, noise_std=0.5, seed=3)
+    frames[:, 48:80, 48:80] = moved[:, 48:80, 48:80]
+    motion = measure_lucas_kanade(ArrayFrames(frames, FPS))
+    signals = np.asarray(motion.signals, np.float64).reshape(1600, -1, 2)
+    shift = np.einsum("bij,tbj->tbi", np.linalg.inv(motion.arrays["whitener"]), signals)
+    y, x = motion.arrays["block_y"], motion.arrays["block_x"]
+    inside = (y >= 48) & (y < 80) & (x >= 48) & (x < 80)
+    error = shift[:, inside, 0] - shift[:, inside, 0].mean(axis=0) - truth[:, None]
+    assert np.abs(error).max() < 0.08
+    assert np.abs(shift[:, ~inside]).std() < 0.02
+
+
 def test_a_swing_does_not_dim_the_light() -> None:
     frames = shifted_frames(texture(SIDE, SIDE), tone(300, 1.2), (0.8, 0.6), noise_std=1.0)
     motion = measure_lucas_kanade(ArrayFrames(frames, FPS))

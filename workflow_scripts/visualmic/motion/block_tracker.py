@@ -261,7 +261,8 @@ class BlockTracker:
             if not wanted.any():
                 break
             self.retracked += int(np.count_nonzero(wanted.any(axis=1)))
-            at[wanted] = np.clip(target[wanted], -self._comparison.limit, self._comparison.limit)
+            held = np.clip(target, -self._comparison.limit, self._comparison.limit)
+            at = np.where(wanted[..., None], held, at)
         lost = layout.lost
         if self.swings:
             if self.illumination:
