@@ -242,22 +242,28 @@ class BlockTracker:
         at = np.repeat(position[:, None, :], self.grid.count, axis=1)
         wanted = np.ones((count, self.grid.count), np.bool_)
         sums = np.zeros((count, self.grid.count, 2), np.float32)
-        alone = np.ones((count, self.grid.count), np.float32)
+        entire = np.ones((count, self.grid.count), np.float32)
+        # Blocks that go their own way: none before the whole frame is near its template.
+        alone = np.zeros((count, self.grid.count), np.bool_)
         single = False
         for step in range(_MAX_STEPS):
             layout = self._layout(at)
             at = layout.at
             self._project(frames, layout, wanted, sums)
-            displacement, shift, reach = self._solve([_Compared(layout, sums, alone)], gain, offset)
+            displacement, shift, reach = self._solve(
+                [_Compared(layout, sums, entire)], gain, offset
+            )
             if not self._follow or step == _MAX_STEPS - 1:
                 break
             if self._is_near(layout, shift, reach):
                 break
             # The whole frame first; then each block that goes its own way and can be trusted.
-            target, wanted = self._next(at, displacement, shift, single)
-            if not wanted.any() and not single:
+            target, wanted = self._next(at, displacement, shift, alone)
+            if single or not wanted.any():
                 single = True
-                target, wanted = self._next(at, displacement, shift, single)
+                apart = np.abs(displacement - at).max(axis=2) > _BLOCK_LINEAR_PX
+                alone |= self._reliable & apart
+                target, wanted = self._next(at, displacement, shift, alone)
             if not wanted.any():
                 break
             self.retracked += int(np.count_nonzero(wanted.any(axis=1)))
@@ -301,23 +307,17 @@ class BlockTracker:
         return compared
 
     def _next(
-        self, at: Floats, displacement: Floats, shift: Floats, single: bool
+        self, at: Floats, displacement: Floats, shift: Floats, alone: NDArray[np.bool_]
     ) -> tuple[Floats, NDArray[np.bool_]]:
-        """Where blocks should be compared next (B, blocks, 2), and which (B, blocks) must be."""
-        away = [np.abs(shift[:, None, i] - at[..., i]) > self._linear_px for i in range(2)]
-        wanted = away[0] | away[1]
-        own = np.zeros_like(wanted)
-        if single:
-            apart = [np.abs(displacement[..., i] - at[..., i]) > _BLOCK_LINEAR_PX for i in range(2)]
-            own = self._reliable & (apart[0] | apart[1])
-            wanted |= own
-        if not wanted.any():
-            return at, wanted
-        target: Floats = np.repeat(shift[:, None, :], self.grid.count, axis=1)
-        target[own] = displacement[own]
+        """Where blocks should be compared next (B, blocks, 2), and which (B, blocks) must be.
+
+        Those that are `alone` (B, blocks) follow themselves, the others the whole frame.
+        """
+        target: Floats = np.where(alone[..., None], displacement, shift[:, None, :])
+        reach = np.where(alone, _BLOCK_LINEAR_PX, self._linear_px)
+        wanted = np.abs(target - at).max(axis=2) > reach
         # One step of a linear fit is not trusted beyond the reach of the coarse one.
-        target = np.clip(target, at - 1.0, at + 1.0)
-        return target, wanted
+        return np.clip(target, at - 1.0, at + 1.0), wanted
 
     def _layout(self, at: Floats, whole: NDArray[np.int32] | None = None) -> "_Layout":
         """Say which pixels and templates blocks at `at` (B, blocks, 2) are compared with."""
