@@ -166,6 +166,10 @@ class BlockTracker:
             float(1.0 / np.sqrt(strongest)) if strongest > _LEAST_INFORMATION else float("inf")
         )
         self._reliable = eigenvalues[:, 0] > 1.0 / _RELIABLE_PX**2
+        # Variance of displacement that a channel's unit variance is, where a block is followed.
+        self.reliable_variance = (
+            self._reliable[:, None] / np.maximum(eigenvalues, _LEAST_INFORMATION)
+        ).ravel()
         self._comparison = FrameComparison(
             self.reference,
             self.weight,

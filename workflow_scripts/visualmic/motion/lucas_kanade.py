@@ -50,8 +50,11 @@ _MAX_LEAD_FRAMES = 1024
 # Spread of the frames' shifts below which their mean is sharp, and above which it is no start.
 _SHARP_PX = 0.05
 _BLURRED_PX = 0.4
-# And above which the frame moves too far for templates that lie far apart.
-_SWINGING_PX = 0.12
+# Spread of the frames' shifts, or of the displacement of blocks, above which they move too far for
+# templates that lie far apart.
+_SWINGING_PX = 0.06
+# Share of the channels that may move further without the others being served so.
+_FEW = 0.05
 
 
 @dataclass(frozen=True)
@@ -220,15 +223,20 @@ def _prepare(
     some = lead[:: max(1, len(lead) // 96)]
     slow = _slow_frames(lead, 96)
     for attempt in range(4):
-        shift = _shifts(tracker, some)
+        shift, bends = _shifts(tracker, some)
         spread = float(np.std(shift, axis=0).max())
-        if not settings.follow or spread < _SHARP_PX:
+        if not settings.follow:
             break
-        swings_px = float(np.abs(shift).max()) if spread > _SWINGING_PX else 0.0
+        swings_px = max(float(np.abs(shift).max()), 3 * bends)
+        swings_px *= max(spread, bends) > _SWINGING_PX
+        if spread < _SHARP_PX:
+            break
         # Motion blurs the mean; when it wipes the detail out, one frame is a better start.
         blurred = attempt == 0 and spread > _BLURRED_PX
         reference = (
-            some[0].astype(np.float32) if blurred else _aligned_mean(slow, _shifts(tracker, slow))
+            some[0].astype(np.float32)
+            if blurred
+            else _aligned_mean(slow, _shifts(tracker, slow)[0])
         )
         averaged = averaged if blurred else len(slow)
         tracker = make(reference, noise, local)
@@ -257,9 +265,13 @@ def _slow_frames(frames: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
     return frames[slower[:: len(slower) // count]]
 
 
-def _shifts(tracker: BlockTracker, frames: NDArray[np.uint8]) -> Floats:
-    """Displacement of every frame as a whole, (N, 2)."""
-    return np.concatenate([tracker.track(piece).shift for piece in _pieces(frames)])
+def _shifts(tracker: BlockTracker, frames: NDArray[np.uint8]) -> tuple[Floats, float]:
+    """Displacement of every frame as a whole, (N, 2), and how far blocks move, root mean square."""
+    tracked = [tracker.track(piece) for piece in _pieces(frames)]
+    shift = np.concatenate([one.shift for one in tracked])
+    moved = np.concatenate([one.signals for one in tracked]).var(axis=0) - 1.0
+    bends = np.quantile(np.maximum(moved, 0.0) * tracker.reliable_variance, 1 - _FEW)
+    return shift, float(np.sqrt(bends))
 
 
 def _pieces(frames: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
