@@ -22,6 +22,8 @@ _LINEAR_PX = 0.2
 _LINEAR_STEPS = 0.6
 _BLOCK_LINEAR_PX = 0.3
 _MAX_STEPS = 6
+# A block whose template is nearer than it should be by more than this has left the frame.
+_LOST_PX = 0.5
 # Blocks known to no better than this are not followed one by one.
 _RELIABLE_PX = 0.025
 # A block, or a film, whose motion is known to no better than ten pixels shows none.
@@ -56,10 +58,12 @@ class Tracked:
 class _Layout:
     """What each block of each frame is compared with, and whether it has left the frame.
 
-    ``at`` (B, blocks, 2) is the displacement of its template in pixels, ``slots`` names the
+    ``asked`` (B, blocks, 2) is the displacement at which it should be compared, in pixels, and
+    ``at`` that of its template: nearer where the block would leave the frame. ``slots`` names the
     template, ``offset_y`` and ``offset_x`` are whole pixels; all others (B, blocks).
     """
 
+    asked: Floats
     at: Floats
     slots: NDArray[np.int32]
     offset_y: NDArray[np.int32]
@@ -252,7 +256,7 @@ class BlockTracker:
         single = False
         for step in range(_MAX_STEPS):
             layout = self._layout(at)
-            at = layout.at
+            at = layout.asked
             self._project(frames, layout, wanted, sums)
             displacement, shift, reach = self._solve(
                 [_Compared(layout, sums, entire)], gain, offset
@@ -327,14 +331,20 @@ class BlockTracker:
         """Say which pixels and templates blocks at `at` (B, blocks, 2) are compared with."""
         if self._still is not None and at.shape == self._still.at.shape and not at.any():
             return self._still
-        index, whole, at = self.templates.quantise(at, whole)
-        limit_y = self.reference.shape[0] - self.grid.height - self.grid.y
-        limit_x = self.reference.shape[1] - self.grid.width - self.grid.x
-        inside_y = np.clip(whole[..., 1], -self.grid.y, limit_y).astype(np.int32)
-        inside_x = np.clip(whole[..., 0], -self.grid.x, limit_x).astype(np.int32)
-        lost = (inside_y != whole[..., 1]) | (inside_x != whole[..., 0])
-        layout = _Layout(at, self.templates.slots(index), inside_y, inside_x, lost)
-        if not at.any():
+        index, whole, asked = self.templates.quantise(at, whole)
+        corner = np.stack([self.grid.x, self.grid.y], axis=-1)
+        room = np.array(self.reference.shape[::-1]) - [self.grid.width, self.grid.height] - corner
+        inside = np.clip(whole, -corner, room).astype(np.int32)
+        at = asked
+        out = inside != whole
+        if out.any():
+            # A template half a pixel short still serves.
+            near = np.clip(asked, inside - 0.5, inside + 0.5)
+            index, _, at = self.templates.quantise(np.where(out, near, asked), inside)
+        lost = np.abs(asked - at).max(axis=2) > _LOST_PX
+        offset_x, offset_y = (np.ascontiguousarray(inside[..., i]) for i in range(2))
+        layout = _Layout(asked, at, self.templates.slots(index), offset_y, offset_x, lost)
+        if not asked.any():
             self._still = layout
         return layout
 
@@ -381,7 +391,7 @@ class BlockTracker:
         """Whether all blocks of all frames are within the linear range of their templates."""
         if reach.max(initial=0.0) > _BLOCK_LINEAR_PX or not layout.together.all():
             return False
-        return bool(np.abs(shift - layout.at[:, 0]).max(initial=0.0) <= self._linear_px)
+        return bool(np.abs(shift - layout.asked[:, 0]).max(initial=0.0) <= self._linear_px)
 
     def _project(
         self,
