@@ -8,7 +8,7 @@ from visualmic.motion.reference import Floats
 _LEAST_PX, _USUAL_COUNT = 16, 14
 # Blocks keep away from the border by as far as the frame swings, but for at most this share of it,
 # and for no less than the pixels there that count for nothing.
-_MOST_BORDER = 1 / 32
+_MOST_BORDER = 1 / 64
 BORDER_PX = 2
 
 
