@@ -168,6 +168,50 @@ def test_blocks_that_move_far_on_their_own_leave_the_others_as_they_are() -> Non
     assert np.abs(shift[:, outside]).std() < 0.02
 
 
+def bending(amplitude_px: float) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Frames whose middle moves by a tone while the rest is still, and that tone."""
+    scene, truth = texture(SIDE, SIDE), tone(800, amplitude_px)
+    frames = shifted_frames(scene, np.zeros(800), noise_std=0.3, seed=2)
+    frames[:, 32:96, 32:96] = shifted_frames(scene, truth, noise_std=0.3, seed=3)[:, 32:96, 32:96]
+    return frames, truth
+
+
+def test_finer_templates_serve_blocks_that_bend_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames, truth = bending(0.3)
+
+    def error() -> float:
+        motion = measure_lucas_kanade(ArrayFrames(frames, FPS))
+        corner = np.stack([motion.arrays["block_y"], motion.arrays["block_x"]])
+        side = int(motion.arrays["block_size"][0])
+        inside = ((corner >= 34) & (corner + side <= 94)).all(axis=0)
+        signals = np.asarray(motion.signals, np.float64).reshape(len(truth), -1, 2)[:, inside]
+        whitener = motion.arrays["whitener"][inside]
+        shift = np.einsum("bij,tbj->tbi", np.linalg.inv(whitener), signals)[..., 0]
+        return float(np.std(shift - shift.mean(axis=0) - truth[:, None]))
+
+    fine = error()
+    monkeypatch.setattr("visualmic.motion.block_tracker.BlockTracker.bends_px", lambda *_: 0.0)
+    assert fine < 0.93 * error()
+
+
+def test_blocks_that_follow_themselves_are_not_called_back() -> None:
+    frames, _ = bending(0.8)
+    motion = measure_lucas_kanade(ArrayFrames(frames, FPS))
+    assert motion.attributes["retracked_fraction"] < 1.2
+
+
+@pytest.mark.parametrize("amplitude_px", [0.3, 1.0])
+def test_the_noise_of_a_swinging_film_is_not_taken_from_where_no_block_is(
+    amplitude_px: float,
+) -> None:
+    swing = tone(800, amplitude_px, 40.0)
+    frames = shifted_frames(texture(SIDE, SIDE), swing, (0.8, 0.6), noise_std=1.0, seed=2)
+    known = measure_lucas_kanade(ArrayFrames(frames, FPS)).attributes
+    found = known["noise_read"] + known["noise_shot"] * 128
+    # Its frames are up to 0.3 px from the reference, which leaves a little more.
+    assert 0 < 10 * np.log10(found / (1 + 1 / 12)) < 2.0
+
+
 def test_blocks_at_the_border_are_followed_a_little_beyond_it() -> None:
     # Nothing moves while the reference is made, so that no border is left for it.
     scene = texture(SIDE, SIDE)

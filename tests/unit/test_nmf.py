@@ -44,7 +44,7 @@ def test_a_sound_is_told_from_noise_better_than_by_neighbours_alone(
     assert si_sdr(sound, with_it) > si_sdr(sound, without) + 0.15
 
 
-def test_a_long_recording_has_no_seams() -> None:
+def test_all_pieces_of_a_long_recording_are_heard_alike() -> None:
     rng = np.random.default_rng(0)
     power = np.abs(spectra_of(3 * rng.standard_normal(round(30 * FPS)))) ** 2
     found = factorised_snr(power, power.mean(axis=0) - 1)
@@ -53,6 +53,15 @@ def test_a_long_recording_has_no_seams() -> None:
     steps = np.abs(np.diff(loud))
     assert steps.max() < 6 * np.median(steps)
     assert loud.std() < 0.25
+
+
+def test_a_line_is_as_wide_as_the_window_makes_it() -> None:
+    power = np.ones((60, 129))
+    power[:, 50] = 100
+    found = factorised_snr(power, power.mean(axis=0) - 1)
+    assert found[:, 50].mean() > 15
+    assert found[:, [49, 51]].mean() > 3
+    assert found[:, :40].mean() < 0.1
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (2, 3), (129, 9), (300, 2)])

@@ -6,10 +6,10 @@ from visualmic.motion.reference import Floats
 
 # Blocks have at least this side, and about so many stand side by side.
 _LEAST_PX, _USUAL_COUNT = 16, 14
-# Blocks keep away from the border by as far as the frame swings, but for at most this share of it,
-# and for no less than the pixels there that count for nothing.
-_MOST_BORDER = 1 / 64
+# Pixels at the border of a film that swings which count for nothing, and the most that blocks keep
+# away from it, as a share of the frame.
 BORDER_PX = 2
+_MOST_BORDER = 1 / 64
 
 
 class BlockGrid:
@@ -22,8 +22,8 @@ class BlockGrid:
     side_px : int
         Side of a block in pixels, or 0 to choose.
     swings_px : float
-        How far the frame moves as a whole. A block that leaves the frame now and then is heard
-        through that.
+        How far the frame or its blocks move. As far do blocks keep from the border: what one hears
+        must not come and go as it leaves the frame.
 
     Attributes
     ----------

@@ -24,6 +24,8 @@ _BLOCK_LINEAR_PX = 0.3
 _MAX_STEPS = 6
 # A block whose template is nearer than it should be by more than this has left the frame.
 _LOST_PX = 0.5
+# Share of the channels that may go further than all blocks are said to.
+_FEW = 0.05
 # Blocks known to no better than this are not followed one by one.
 _RELIABLE_PX = 0.025
 # A block, or a film, whose motion is known to no better than ten pixels shows none.
@@ -112,7 +114,7 @@ class BlockTracker:
     follow : bool
         Follow motion beyond the linear range.
     swings_px : float
-        How far the frame as a whole moves, where that is far beyond it; else 0.
+        How far the frame or its blocks move, where that is far beyond it; else 0.
     pool : Executor
         Runs the ranges of blocks.
     threads : int
@@ -170,8 +172,7 @@ class BlockTracker:
             float(1.0 / np.sqrt(strongest)) if strongest > _LEAST_INFORMATION else float("inf")
         )
         self._reliable = eigenvalues[:, 0] > 1.0 / _RELIABLE_PX**2
-        # Variance of displacement that a channel's unit variance is, where a block is followed.
-        self.reliable_variance = (
+        self._followed_variance = (
             self._reliable[:, None] / np.maximum(eigenvalues, _LEAST_INFORMATION)
         ).ravel()
         self._comparison = FrameComparison(
@@ -253,7 +254,7 @@ class BlockTracker:
         entire = np.ones((count, self.grid.count), np.float32)
         # Blocks that go their own way: none before the whole frame is near its template.
         alone = np.zeros((count, self.grid.count), np.bool_)
-        single = False
+        settled = False
         for step in range(_MAX_STEPS):
             layout = self._layout(at)
             at = layout.asked
@@ -267,8 +268,8 @@ class BlockTracker:
                 break
             # The whole frame first; then each block that goes its own way and can be trusted.
             target, wanted = self._next(at, displacement, shift, alone)
-            if single or not wanted.any():
-                single = True
+            settled |= not wanted.any()
+            if settled:
                 apart = np.abs(displacement - at).max(axis=2) > _BLOCK_LINEAR_PX
                 alone |= self._reliable & apart
                 target, wanted = self._next(at, displacement, shift, alone)
@@ -457,6 +458,17 @@ class BlockTracker:
             )
 
         list(self._pool.map(run, self._parts(rows)))
+
+    def bends_px(self, signals: Floats) -> float:
+        """How far blocks that are followed move, root mean square, but for a few that go further.
+
+        Parameters
+        ----------
+        signals : ndarray, float32, (N, 2 * blocks)
+            Of :class:`Tracked`.
+        """
+        moved = np.maximum(signals.var(axis=0) - 1.0, 0.0) * self._followed_variance
+        return float(np.sqrt(np.quantile(moved, 1 - _FEW)))
 
     def _parts(self, count: int) -> list[tuple[int, int]]:
         """Part a range among the threads."""

@@ -53,8 +53,6 @@ _BLURRED_PX = 0.4
 # Spread of the frames' shifts, or of the displacement of blocks, above which they move too far for
 # templates that lie far apart.
 _SWINGING_PX = 0.06
-# Share of the channels that may move further without the others being served so.
-_FEW = 0.05
 
 
 @dataclass(frozen=True)
@@ -223,20 +221,19 @@ def _prepare(
     some = lead[:: max(1, len(lead) // 96)]
     slow = _slow_frames(lead, 96)
     for attempt in range(4):
-        shift, bends = _shifts(tracker, some)
+        shift, signals = _track(tracker, some)
         spread = float(np.std(shift, axis=0).max())
         if not settings.follow:
             break
-        swings_px = max(float(np.abs(shift).max()), 3 * bends)
-        swings_px *= max(spread, bends) > _SWINGING_PX
+        bends = tracker.bends_px(signals)
+        swings = max(spread, bends) > _SWINGING_PX
+        swings_px = max(float(np.abs(shift).max()), 3 * bends) if swings else 0.0
         if spread < _SHARP_PX:
             break
         # Motion blurs the mean; when it wipes the detail out, one frame is a better start.
         blurred = attempt == 0 and spread > _BLURRED_PX
         reference = (
-            some[0].astype(np.float32)
-            if blurred
-            else _aligned_mean(slow, _shifts(tracker, slow)[0])
+            some[0].astype(np.float32) if blurred else _aligned_mean(slow, _track(tracker, slow)[0])
         )
         averaged = averaged if blurred else len(slow)
         tracker = make(reference, noise, local)
@@ -265,13 +262,13 @@ def _slow_frames(frames: NDArray[np.uint8], count: int) -> NDArray[np.uint8]:
     return frames[slower[:: len(slower) // count]]
 
 
-def _shifts(tracker: BlockTracker, frames: NDArray[np.uint8]) -> tuple[Floats, float]:
-    """Displacement of every frame as a whole, (N, 2), and how far blocks move, root mean square."""
+def _track(tracker: BlockTracker, frames: NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    """Displacement of every frame as a whole, (N, 2), and the blocks' signals, (N, 2 * blocks)."""
     tracked = [tracker.track(piece) for piece in _pieces(frames)]
-    shift = np.concatenate([one.shift for one in tracked])
-    moved = np.concatenate([one.signals for one in tracked]).var(axis=0) - 1.0
-    bends = np.quantile(np.maximum(moved, 0.0) * tracker.reliable_variance, 1 - _FEW)
-    return shift, float(np.sqrt(bends))
+    return (
+        np.concatenate([one.shift for one in tracked]),
+        np.concatenate([one.signals for one in tracked]),
+    )
 
 
 def _pieces(frames: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:

@@ -57,7 +57,7 @@ def factorised_snr(power: Floats, snr: Floats) -> Floats:
     windows = len(power)
     if windows <= _PIECE:
         return _fit(power, snr)
-    # Pieces overlap and are blended, so that they have no seams.
+    # Pieces overlap and are blended, so that none begins or ends at once.
     starts = np.linspace(0, windows - _PIECE, -(-(windows - _PIECE) // _STEP) + 1).astype(int)
     edge = np.arange(_PIECE)
     share = np.minimum(np.minimum(edge + 1, _PIECE - edge), _PIECE - _STEP).astype(np.float32)
