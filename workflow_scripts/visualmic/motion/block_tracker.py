@@ -163,9 +163,8 @@ class BlockTracker:
         tensor = self.templates.tensor[still].astype(np.float64)
         eigenvalues, vectors = np.linalg.eigh(tensor)
         eigenvalues = np.where(eigenvalues > _LEAST_INFORMATION, eigenvalues, 0.0)
-        self.whitener = (np.sqrt(eigenvalues)[:, :, None] * vectors.transpose(0, 2, 1)).astype(
-            np.float32
-        )
+        whitener = np.sqrt(eigenvalues)[:, :, None] * vectors.transpose(0, 2, 1)
+        self.whitener = np.ascontiguousarray(whitener, np.float32)
         self.information = tensor.sum(axis=0)
         strongest = float(np.linalg.eigvalsh(self.information)[-1])
         self.cramer_rao_px = (
@@ -454,6 +453,7 @@ class BlockTracker:
                 columns,
                 part[0],
                 part[1],
+                np.empty((2, columns * self.grid.width), np.float32),
                 sums,
             )
 

@@ -1,14 +1,14 @@
 """The cost of a modal model and its gradient, which a search asks for thousands of times.
 
-Also the random walk that asks for the cost alone. Compiled by numba on first use and kept in its
-cache.
+Also the random walk that asks for the cost alone.
 """
 
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from visualmic.compiled import Held, compiled
 
 _LEAST_ABOVE = 1e-3
 # Logarithm of the damping: its mean, and its spread.
@@ -20,11 +20,30 @@ SIZE_FALL, SIZE_SPREAD = 0.5, 0.7
 _APART, _APART_WEIGHT = 0.2, 1.5
 # Of the proposals of a random walk, how many are to be taken.
 _FEWEST_TAKEN, _MOST_TAKEN, _LOOKED_AT = 0.2, 0.3, 50
+# Rows of room: six for the cost, and two for a walk.
+_ROWS = 8
 
 Array = NDArray[np.floating[Any]]
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+def room_for(bins: int, channels: int, count: int) -> tuple[Held, Held, Held]:
+    """Give the room that the functions here work in: for transfers, patterns, and numbers.
+
+    Parameters
+    ----------
+    bins, channels, count : int
+        Frequencies F, channels K and modes M.
+    """
+    transfers: NDArray[np.complex128] = np.empty((3, bins, count), np.complex128)
+    patterns: NDArray[np.complex128] = np.empty((2, bins, channels), np.complex128)
+    numbers = np.empty((_ROWS, max(bins, (2 + channels) * count)))
+    return Held(transfers), Held(patterns), Held(numbers)
+
+
+@compiled(
+    "f8[1], i8, f8[1], c16[3], f8[1], f8[1], f8[2], f8[1], f8, c16[3], c16[3], f8[2], f8[1] -> f8",
+    fastmath=True,
+)
 def modal_cost(
     packed: Array,
     count: int,
@@ -35,6 +54,9 @@ def modal_cost(
     trend: Array,
     expected: Array,
     most_doubt: float,
+    transfers: NDArray[np.complexfloating[Any]],
+    patterns: NDArray[np.complexfloating[Any]],
+    room: Array,
     gradient: Array,
 ) -> float:
     """Give minus the logarithm of the likelihood, with the roughness of the sound's power.
@@ -55,6 +77,8 @@ def modal_cost(
         what is to be smooth, not the sound's power.
     most_doubt : float
         Roughness beyond which its cost grows ever slower, as for a heavy-tailed distribution.
+    transfers, patterns, room : ndarray
+        Of :func:`room_for`.
     gradient : ndarray, float64, (2 * M + K * M,) or (0,)
         Receives the derivatives of the cost, if there is room for them.
 
@@ -64,17 +88,13 @@ def modal_cost(
         The cost.
     """
     bins, channels = covariance.shape[0], covariance.shape[1]
-    transfer = np.empty((bins, count), np.complex128)
-    slope_f = np.empty((bins, count), np.complex128)
-    slope_d = np.empty((bins, count), np.complex128)
-    pattern = np.empty((bins, channels), np.complex128)
-    image = np.empty((bins, channels), np.complex128)
-    size = np.empty(bins)
-    power = np.empty(bins)
-    level = np.empty(bins)
+    transfer, slope_f, slope_d = transfers[0], transfers[1], transfers[2]
+    pattern, image = patterns[0], patterns[1]
+    size, power, level, along = room[0], room[1], room[2], room[3]
+    resonance, damping = room[4], room[5]
     value = 0.0
-    resonance = np.exp(-packed[:count])
-    damping = np.exp(packed[count : 2 * count])
+    for m in range(count):
+        resonance[m], damping[m] = np.exp(-packed[m]), np.exp(packed[count + m])
     for f in range(bins):
         for m in range(count):
             ratio = frequency[f] * resonance[m]
@@ -109,7 +129,8 @@ def modal_cost(
             level[f] = np.log(max(power[f] - 1.0, _LEAST_ABOVE)) - np.log(length)
         if power[f] > 1.0:
             value += weight[f] * (power[f] - 1.0 - np.log(power[f]))
-    along = np.zeros(trend.shape[1])
+    for p in range(trend.shape[1]):
+        along[p] = 0.0
     for f in range(bins):
         for p in range(trend.shape[1]):
             along[p] += trend[f, p] * heard[f] * level[f]
@@ -146,8 +167,8 @@ def modal_cost(
     return -value
 
 
-@njit(nogil=True, cache=True)
-def modal_prior(packed: Array, count: int, alike: bool, gradient: Array) -> float:
+@compiled("f8[1], i8, b1, f8[2], f8[1] -> f8")
+def modal_prior(packed: Array, count: int, alike: bool, room: Array, gradient: Array) -> float:
     """Give minus the logarithm of the prior of modes, and add its derivatives to `gradient`.
 
     Parameters
@@ -158,6 +179,8 @@ def modal_prior(packed: Array, count: int, alike: bool, gradient: Array) -> floa
         Modes, M.
     alike : bool
         Whether modes are to be alike in size and apart in frequency, beside the prior of damping.
+    room : ndarray
+        The last of :func:`room_for`.
     gradient : ndarray, float64, (2 * M + K * M,) or (0,)
         What the derivatives are added to, if it has room.
 
@@ -175,17 +198,25 @@ def modal_prior(packed: Array, count: int, alike: bool, gradient: Array) -> floa
     if not alike or count < 2:
         return value
     channels = (len(packed) - 2 * count) // count
-    square = np.full(count, 1e-30)
-    for k in range(channels):
-        for m in range(count):
+    square, off = room[0], room[1]
+    mean = 0.0
+    for m in range(count):
+        square[m] = 1e-30
+        for k in range(channels):
             square[m] += packed[2 * count + k * count + m] ** 2
-    size = 0.5 * np.log(square) + SIZE_FALL * packed[:count]
-    off = (size - size.mean()) / SIZE_SPREAD
-    value += 0.5 * (off * off).sum()
-    order = np.argsort(packed[:count])
-    pull = (off - off.mean()) / SIZE_SPREAD
-    for i in range(count - 1):
-        low, high = order[i], order[i + 1]
+        off[m] = (0.5 * np.log(square[m]) + SIZE_FALL * packed[m]) / SIZE_SPREAD
+        mean += off[m] / count
+    for m in range(count):
+        off[m] -= mean
+        value += 0.5 * off[m] * off[m]
+    for low in range(count):
+        high = -1
+        for m in range(count):
+            above = packed[m] > packed[low] or (packed[m] == packed[low] and m > low)
+            if above and (high < 0 or packed[m] < packed[high]):
+                high = m
+        if high < 0:
+            continue
         gap = packed[high] - packed[low] + 1e-3
         near = (_APART / gap) ** 2
         value += _APART_WEIGHT * np.log1p(near)
@@ -195,14 +226,18 @@ def modal_prior(packed: Array, count: int, alike: bool, gradient: Array) -> floa
             gradient[low] -= push
     if slopes:
         for m in range(count):
-            gradient[m] += SIZE_FALL * pull[m]
+            pull = off[m] / SIZE_SPREAD
+            gradient[m] += SIZE_FALL * pull
             for k in range(channels):
                 at = 2 * count + k * count + m
-                gradient[at] += packed[at] * pull[m] / square[m]
+                gradient[at] += packed[at] * pull / square[m]
     return value
 
 
-@njit(nogil=True, cache=True)
+@compiled(
+    "f8[1], i8, f8[2], f8[2], f8[1], f8[1], f8[1], f8[1], c16[3], f8[1], f8[1], f8[2], f8[1], f8,"
+    " c16[3], c16[3], f8[2], f8[2]"
+)
 def random_walk(
     start: Array,
     count: int,
@@ -218,6 +253,9 @@ def random_walk(
     trend: Array,
     expected: Array,
     doubt: float,
+    transfers: NDArray[np.complexfloating[Any]],
+    patterns: NDArray[np.complexfloating[Any]],
+    room: Array,
     visited: Array,
 ) -> None:
     """Walk at random among modes, so that each is visited as often as it is likely (Metropolis).
@@ -235,35 +273,71 @@ def random_walk(
         steps is found.
     low, high : ndarray, float64, (2 * M,)
         Bounds of resonances and dampings.
-    frequency, covariance, weight, heard, trend, expected, doubt
+    frequency, covariance, weight, heard, trend, expected, doubt, transfers, patterns, room
         As for :func:`modal_cost`.
     visited : ndarray, float64, (S, P)
         Receives where the walk was, evenly over its last three quarters.
     """
-    none = np.empty(0)
-    here = start.copy()
-    size = np.sqrt((here[2 * count :] ** 2).sum())
+    none = room[0, :0]
+    here, there = room[6, : len(start)], room[7, : len(start)]
+    size = 0.0
+    for i in range(len(start)):
+        here[i] = start[i]
+        size += start[i] * start[i] if i >= 2 * count else 0.0
     cost = modal_cost(
-        here, count, frequency, covariance, weight, heard, trend, expected, doubt, none
+        here,
+        count,
+        frequency,
+        covariance,
+        weight,
+        heard,
+        trend,
+        expected,
+        doubt,
+        transfers,
+        patterns,
+        room,
+        none,
     )
-    cost += modal_prior(here, count, True, none)
+    cost += modal_prior(here, count, True, room, none)
     total = len(steps)
     learning = total // 4
     length = 1.7 / np.sqrt(len(start))
     taken, kept = 0, 0
     for n in range(total):
-        there = here + length * (stride @ steps[n])
-        there[2 * count :] *= size / np.sqrt((there[2 * count :] ** 2).sum())
-        inside = True
-        for i in range(2 * count):
-            inside = inside and low[i] <= there[i] <= high[i]
+        inside, larger = True, 0.0
+        for i in range(len(start)):
+            step = 0.0
+            for j in range(len(start)):
+                step += stride[i, j] * steps[n, j]
+            there[i] = here[i] + length * step
+            if i < 2 * count:
+                inside = inside and low[i] <= there[i] <= high[i]
+            else:
+                larger += there[i] * there[i]
+        for i in range(2 * count, len(start)):
+            there[i] *= np.sqrt(size / larger)
         if inside:
             new = modal_cost(
-                there, count, frequency, covariance, weight, heard, trend, expected, doubt, none
+                there,
+                count,
+                frequency,
+                covariance,
+                weight,
+                heard,
+                trend,
+                expected,
+                doubt,
+                transfers,
+                patterns,
+                room,
+                none,
             )
-            new += modal_prior(there, count, True, none)
+            new += modal_prior(there, count, True, room, none)
             if np.log(chances[n]) < cost - new:
-                here, cost = there, new
+                for i in range(len(start)):
+                    here[i] = there[i]
+                cost = new
                 taken += 1
         if n < learning and n % _LOOKED_AT == _LOOKED_AT - 1:
             share = taken / _LOOKED_AT
@@ -273,5 +347,6 @@ def random_walk(
             elif share < _FEWEST_TAKEN:
                 length *= 0.8
         elif n >= learning and (n - learning + 1) * len(visited) >= (kept + 1) * (total - learning):
-            visited[kept] = here
+            for i in range(len(start)):
+                visited[kept, i] = here[i]
             kept += 1

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln
 
+from visualmic.compiled import Held
 from visualmic.motion.modal_kernels import (
     DAMPING_SPREAD,
     SIZE_FALL,
@@ -18,6 +19,7 @@ from visualmic.motion.modal_kernels import (
     modal_cost,
     modal_prior,
     random_walk,
+    room_for,
 )
 from visualmic.motion.modal_model import Expected, ModalModel, Seen, resonators
 from visualmic.motion.reference import Floats
@@ -103,14 +105,14 @@ class Likelihood:
         trust: Floats | None = None,
         limit: float = _MODEL_LIMIT,
     ) -> None:
-        frequency = seen.frequency_hz
+        frequency = np.ascontiguousarray(seen.frequency_hz, np.float64)
         values, vectors = np.linalg.eigh(seen.covariance)
         self.frequency = frequency
         self._covariance = np.ascontiguousarray(seen.covariance, np.complex128)
         self._loudest, self._direction = values[:, -1], vectors[:, :, -1]
         loud = np.maximum(self._loudest - 1, 0)
         self.trust: Floats = np.ones(len(frequency)) if trust is None else trust
-        self.weight = self.trust * seen.looks / BINS_A_LOOK / (1 + loud / limit)
+        self.weight: Floats = self.trust * seen.looks / BINS_A_LOOK / (1 + loud / limit)
         self.most = float((self.weight * evidence(self._loudest)).sum())
         self._heard = loud / (3 + loud) / (2 * _POWER_SPREAD**2 * _ALIKE_BINS)
         scale = np.log(frequency) - np.log(frequency).mean()
@@ -122,10 +124,16 @@ class Likelihood:
             powers = powers[:, -1:]
         root = np.sqrt(self._heard + 1e-12)[:, None]
         self._trend = powers @ np.linalg.inv(np.linalg.qr(root * powers)[1])
+        self._heard = np.ascontiguousarray(self._heard, np.float64)
+        seen_as = (self.frequency, self._covariance, self.weight)
+        self._seen = tuple(Held(one) for one in seen_as)
+        self._weighed = Held(self._heard)
+        self._priors = (Held(self._trend), Held(self._expected))
+        self._rooms: dict[int, tuple[Held, ...]] = {}
 
     def tempered(self, by: float) -> None:
         """Let the direction count for less, by a factor of more than one."""
-        self.weight = self.weight / by
+        self.weight /= by
         self.most /= by
 
     def likelihood(self, modes: Candidate) -> float:
@@ -137,27 +145,23 @@ class Likelihood:
         if not len(self._expected):
             return self.likelihood(modes)
         packed, count = modes.packed(), len(modes.log_frequency)
-        return -modal_cost(packed, count, *self._told(0 * self._heard, np.empty(0)))
+        return -modal_cost(packed, count, *self._told(count, Held(0 * self._heard), np.empty(0)))
 
     def cost(self, packed: Floats, count: int) -> tuple[float, Floats]:
         """Minus the penalised log-likelihood of packed modes, and its derivatives."""
         gradient = np.empty(len(packed))
-        value = modal_cost(packed, count, *self._told(self._heard, gradient))
-        return value + modal_prior(packed, count, len(self._expected) > 0, gradient), gradient
+        told = self._told(count, self._weighed, gradient)
+        value = modal_cost(packed, count, *told)
+        value += modal_prior(packed, count, len(self._expected) > 0, told[-2], gradient)
+        return value, gradient
 
-    def _told(self, heard: Floats, receiver: Floats) -> Any:
+    def _told(self, count: int, heard: Held, receiver: Floats) -> Any:
         """Give what the kernels are told of direction and priors, and what receives answers."""
+        if count not in self._rooms:
+            bins, channels, _ = self._covariance.shape
+            self._rooms[count] = room_for(bins, channels, count)
         doubt = _MOST_DOUBT if len(self._expected) else 1e9
-        return (
-            self.frequency,
-            self._covariance,
-            self.weight,
-            heard,
-            self._trend,
-            self._expected,
-            doubt,
-            receiver,
-        )
+        return (*self._seen, heard, *self._priors, doubt, *self._rooms[count], receiver)
 
     def polished(self, modes: Candidate, steps: int = 30) -> Candidate:
         """Climb by Levenberg and Marquardt's steps, which follow the long valleys of the cost."""
@@ -256,7 +260,7 @@ class Likelihood:
             rng.standard_normal((steps, len(packed))),
             rng.uniform(size=steps),
             *self.bounds(count),
-            *self._told(self._heard, visited),
+            *self._told(count, self._weighed, visited),
         )
         return [Candidate.unpacked(row, count) for row in visited]
 

@@ -1,15 +1,15 @@
 """Compiled inner loops of the pyramid: they run without the interpreter lock, once a pixel.
 
-Importing this module imports numba, so import it only where frames are processed. Compiled code
-is kept on disk; each function works on one thread, and callers run several at once.
+Each function works on one thread, and callers run several at once.
 """
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from visualmic.compiled import compiled
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+
+@compiled("u1[3], i8, f4[3]", fastmath=True)
 def block_means(frames: NDArray[np.uint8], factor: int, means: NDArray[np.float32]) -> None:
     """Write the mean of each `factor` x `factor` block of frames ``(B, H, W)`` into `means`."""
     scale = np.float32(1.0 / (factor * factor))
@@ -23,13 +23,13 @@ def block_means(frames: NDArray[np.uint8], factor: int, means: NDArray[np.float3
                 means[index, y, x] = total * scale
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled("c8[3], i8[1], i8[1], f4[2], c8[1], c8[3]", fastmath=True)
 def filter_spectrum(
     spectrum: NDArray[np.complex64],
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
     gain: NDArray[np.float32],
-    factor: np.complex64,
+    factor: NDArray[np.complex64],
     product: NDArray[np.complex64],
 ) -> None:
     """Write ``factor * gain * F(rows, columns)`` into `product` ``(B, len(rows), len(columns))``.
@@ -49,13 +49,13 @@ def filter_spectrum(
             row = spectrum[index, rows[i] % height]
             mirrored = spectrum[index, -rows[i] % height]
             for j in range(positive):
-                product[index, i, j] = row[start + j] * (factor * gain[i, j])
+                product[index, i, j] = row[start + j] * (factor[0] * gain[i, j])
             for j in range(positive, len(columns)):
                 value = mirrored[negative_start - (j - positive)]
-                product[index, i, j] = np.conj(value) * (factor * gain[i, j])
+                product[index, i, j] = np.conj(value) * (factor[0] * gain[i, j])
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@compiled("c8[3], c8[2], f8[1], f8[1]", fastmath=True)
 def phase_sums(
     coefficients: NDArray[np.complex64],
     reference: NDArray[np.complex64],

@@ -1,17 +1,20 @@
 """Inner products of many frames with fixed images: where the time of the estimator goes.
 
-Compiled by numba on first use and kept in its cache. The functions release the interpreter lock,
-so that a thread for each range of blocks uses every core.
+They run without the interpreter lock, so that a thread for each range of blocks uses every core.
 """
 
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from visualmic.compiled import compiled
 
-@njit(nogil=True, fastmath=True, cache=True)
+
+@compiled(
+    "u1[3], f4[4], i4[2], i4[2], i4[2], b1[2], i4[1], i4[1], i8, i8, i8, i8, f4[3]",
+    fastmath=True,
+)
 def project_blocks(
     frames: NDArray[np.uint8],
     maps: NDArray[np.floating[Any]],
@@ -70,7 +73,10 @@ def project_blocks(
             out[t, block, 1] = sum_y
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled(
+    "u1[3], i4[1], f4[4], i4[1], i4[1], i4[1], i8, i8, i8, i8, i8, i8, i8, f4[2], f4[3]",
+    fastmath=True,
+)
 def project_rows(
     frames: NDArray[np.uint8],
     wanted: NDArray[np.int32],
@@ -85,6 +91,7 @@ def project_rows(
     columns: int,
     first: int,
     last: int,
+    sums: NDArray[np.floating[Any]],
     out: NDArray[np.floating[Any]],
 ) -> None:
     """Sum frame times gradient over all blocks of frames that moved as a whole.
@@ -109,12 +116,13 @@ def project_rows(
         Blocks side by side.
     first, last : int
         Range of rows of blocks to do.
+    sums : ndarray, float32, (2, columns * width)
+        Room to work in.
     out : ndarray, float32, (B, blocks, 2)
         Receives the sums.
     """
     span = columns * width
-    sum_x = np.empty(span, np.float32)
-    sum_y = np.empty(span, np.float32)
+    sum_x, sum_y = sums[0], sums[1]
     for row in range(first, last):
         begin = top + row * height
         for t in wanted:
@@ -159,7 +167,7 @@ def project_rows(
                 out[t, row * columns + column, 1] = block_y
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled("u1[3], i4[1], f4[2], f4[2], f4[3], i4[1], i4[1], i8, i8, f8[2]", fastmath=True)
 def compare_frames(
     frames: NDArray[np.uint8],
     wanted: NDArray[np.int32],
@@ -225,7 +233,11 @@ def compare_frames(
             out[t, 4] += s4
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled(
+    "f4[3], f4[3], i4[2], b1[2], f4[2], b1[1], f4[4], f4[4], f4[3], f4[3], f4[3], f4[1], f4[1],"
+    " f4[1], f4[3], f8[2]",
+    fastmath=True,
+)
 def solve_blocks(
     sums: NDArray[np.floating[Any]],
     at: NDArray[np.floating[Any]],
@@ -303,7 +315,7 @@ def solve_blocks(
         frame[t, 5] = reach
 
 
-@njit(nogil=True, fastmath=True, cache=True)
+@compiled("f4[3], f4[3], f4[2]", fastmath=True)
 def whiten_blocks(
     displacement: NDArray[np.floating[Any]],
     whitener: NDArray[np.floating[Any]],

@@ -133,7 +133,7 @@ class SteerablePyramid:
         self.subbands: tuple[Subband, ...] = tuple(
             (scale, band) for scale in range(self.scales) for band in range(self.orientations)
         )
-        self._factor = np.complex64((-1j) ** (self.orientations - 1))
+        self._factor = np.array([(-1j) ** (self.orientations - 1)], np.complex64)
         self._filters = {
             subband: _make_filter(gain, critical)
             for subband, gain in _subband_gains(self.shape, self.scales, self.orientations).items()

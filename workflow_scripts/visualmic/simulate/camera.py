@@ -5,10 +5,10 @@ interval, centred on the frame's time n / fps.
 """
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from visualmic.compiled import compiled
 from visualmic.simulate.settings import SimulationSettings
 
 # Share of the lamp's second and third harmonic in its flicker, as in incandescent and LED lamps.
@@ -145,6 +145,7 @@ class Camera:
             NORMAL,
             np.float32(settings.noise_sigma**2),
             np.float32(0.0 if electrons is None else 1 / electrons),
+            np.empty((2, image.shape[2]), np.float32),
             out,
         )
         if settings.dead_pixels:
@@ -167,7 +168,7 @@ def _dead_pixels(
     return place, level
 
 
-@njit(cache=True, nogil=True)
+@compiled("f4[3], f4[1], f4[2], u2[2], f4[1], f4, f4, f4[2], u1[3]")
 def _read_out(
     image: NDArray[np.float32],
     light: NDArray[np.float32],
@@ -176,13 +177,14 @@ def _read_out(
     normal: NDArray[np.float32],
     read_variance: np.float32,
     shot_share: np.float32,
+    room: NDArray[np.float32],
     out: NDArray[np.uint8],
 ) -> None:
     frames, height, width = image.shape
     zero, white = np.float32(0), np.float32(255)
     read_sigma = np.sqrt(read_variance)
-    level = np.empty(width, dtype=np.float32)
-    noise = np.zeros(width, dtype=np.float32)
+    level, noise = room[0], room[1]
+    noise[:] = zero
     for n in range(frames):
         lamp = light[n]
         for y in range(height):

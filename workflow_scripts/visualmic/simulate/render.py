@@ -15,9 +15,9 @@ error, as displacement, is below 1e-5 px (a test holds it against Fourier shifts
 from math import factorial
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from visualmic.compiled import compiled
 from visualmic.simulate.textures import MARGIN
 
 NODES_PER_PX = 4
@@ -110,8 +110,12 @@ class Renderer:
             The frames, in the texture's grey levels.
         """
         out[...] = 0
+        _, rows, terms, stride = self._bank.shape
         _render(
-            self._bank,
+            self._bank.reshape(-1),
+            rows,
+            terms,
+            stride,
             self._slot,
             self._shapes,
             np.ascontiguousarray(modes, dtype=np.float32),
@@ -120,6 +124,8 @@ class Renderer:
             np.ascontiguousarray(weight, dtype=np.float32),
             self._border,
             self._one_node,
+            np.empty((3, out.shape[2]), np.float32),
+            np.zeros((2, out.shape[2]), np.int32),
             out,
         )
 
@@ -130,7 +136,7 @@ def _steps_in_use(lowest: int, highest: int) -> list[int]:
     return sorted((lowest + number) % NODES_PER_PX for number in range(count))
 
 
-@njit(cache=True, nogil=True)
+@compiled("f4[1], i8, i8, f4[1], f4[1], f4, f4[1], f4[1]")
 def _polynomial(
     bank: NDArray[np.float32],
     first: int,
@@ -170,9 +176,14 @@ def _polynomial(
         row[x] += weight * total[x]
 
 
-@njit(cache=True, nogil=True)
+@compiled(
+    "f4[1], i8, i8, i8, i8[2], f4[4], f4[2], f4[2], i8[1], f4[1], i8, b1, f4[2], i4[2], f4[3]"
+)
 def _render(
-    bank: NDArray[np.float32],
+    flat: NDArray[np.float32],
+    rows: int,
+    terms: int,
+    stride: int,
     slot: NDArray[np.int64],
     shapes: NDArray[np.float32],
     modes: NDArray[np.float32],
@@ -181,17 +192,16 @@ def _render(
     weight: NDArray[np.float32],
     border: int,
     one_node: bool,
+    room: NDArray[np.float32],
+    nodes: NDArray[np.int32],
     out: NDArray[np.float32],
 ) -> None:
     count = shapes.shape[0]
     height, width = out.shape[1], out.shape[2]
-    terms, stride = bank.shape[2], bank.shape[3]
     per_row = terms * stride
-    per_slot = bank.shape[1] * per_row
-    flat = bank.reshape(bank.size)
-    moved_x, moved_y = np.empty(width, np.float32), np.empty(width, np.float32)
-    node_x, node_y = np.zeros(width, np.int32), np.zeros(width, np.int32)
-    total = np.empty(width, np.float32)
+    per_slot = rows * per_row
+    moved_x, moved_y, total = room[0], room[1], room[2]
+    node_x, node_y = nodes[0], nodes[1]
     quarter, per_px = np.float32(1 / NODES_PER_PX), np.float32(NODES_PER_PX)
     # A row's coefficients are used for all frames before the next row, so they stay in cache.
     for y in range(height):
