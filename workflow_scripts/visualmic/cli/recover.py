@@ -14,6 +14,7 @@ from visualmic.errors import VisualMicError
 
 METHODS = ("lucas-kanade", "hybrid", "pyramid")
 DIAGNOSIS = "diagnosis.json"
+_SWITCH_S = 0.0002
 _SWITCHES = (
     "illumination",
     "keep_flicker",
@@ -107,6 +108,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Recover one sound and write it."""
     # Threads of its own make the most of the cores; the linear algebra's would wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # Threads that decode hand over at every frame: they must not wait long for one that computes.
+    sys.setswitchinterval(_SWITCH_S)
     from visualmic.motion.methods import default_threads, recover
     from visualmic.progress import Progress
 
