@@ -33,6 +33,8 @@ _MOST_UNEXPLAINED = 1.45
 _CLEAR_DB = 12.0
 # Local ratio of sound to noise that noise alone does not reach.
 _LOUD = 5.0
+# Share of what repeats in the geometric mean that the local ratio of sound to noise is.
+_BY_REPEATING = 0.75
 # Independent looks in one of windows of which four overlap.
 _LOOKS_A_WINDOW = 0.45
 # Long windows, in seconds, and how wide the bands are in which their frequencies are joined, as a
@@ -311,9 +313,9 @@ def local_gain(beam: Beam, follow: bool = True) -> tuple[Floats, Floats]:
     if not follow:
         return np.broadcast_to(snr / (1 + snr), beam.spectra.shape), snr
     cells = np.abs(beam.spectra) ** 2
-    repeated = factorised_snr(cells, snr)
     # What repeats steadies the ratio; a cell's own neighbours keep onsets and pauses sharp.
-    ratio = np.sqrt(repeated * np.maximum(neighbours_mean(cells, (1, 3)) - 1, 0))
+    near = np.maximum(neighbours_mean(cells, (1, 3)) - 1, 0)
+    ratio = factorised_snr(cells, snr) ** _BY_REPEATING * near ** (1 - _BY_REPEATING)
     # What begins or ends at once is heard for a moment where the sound is not otherwise.
     heard = audible(snr, len(cells)) | (ratio > _LOUD)
     # The ratio of few cells is uncertain, and cut at zero it is too large where there is nothing:
