@@ -259,6 +259,29 @@ def test_flicker_of_the_lamp_leaves_no_motion() -> None:
     assert exposed.std() > 1.5 * bound(scene, 0.8)
 
 
+@pytest.mark.parametrize("share", [0.02, 0.0075])
+def test_a_lamp_that_lights_one_side_is_removed_from_each_block(share: float) -> None:
+    scene = texture(SIDE, SIDE)
+    still = shifted_frames(scene, np.zeros(600), noise_std=0.8, seed=4, quantise=False)
+    light = share * np.sin(2 * np.pi * 100 * np.arange(600) / FPS)
+    across = np.linspace(-1, 1, SIDE)
+    frames = still * (1 + light[:, None, None] * across)
+    frames = np.clip(np.rint(frames), 0, 255).astype(np.uint8)
+    motion = measure_lucas_kanade(ArrayFrames(frames, FPS))
+    assert motion.attributes["illumination"] == "local"
+    alike = measure_lucas_kanade(
+        ArrayFrames(frames, FPS), LucasKanadeSettings(illumination="global")
+    )
+    assert np.std(motion.signals) < 0.95 * np.std(alike.signals)
+
+
+def test_what_a_swing_leaves_is_not_taken_for_light_of_each_block() -> None:
+    turn = np.random.default_rng(5).standard_normal(400)
+    wide = 0.3 * np.convolve(turn, np.ones(8) / np.sqrt(8), "same")
+    frames = shifted_frames(texture(SIDE, SIDE), wide, (0.8, 0.6), noise_std=0.6)
+    assert measure_lucas_kanade(ArrayFrames(frames, FPS)).attributes["illumination"] == "global"
+
+
 def test_a_spool_holds_the_same_signals(tmp_path) -> None:
     frames = shifted_frames(texture(64, 64), tone(300, 0.05), noise_std=1.0)
     held = measure_lucas_kanade(ArrayFrames(frames, FPS))

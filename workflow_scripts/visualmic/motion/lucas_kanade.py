@@ -53,6 +53,9 @@ _BLURRED_PX = 0.4
 # Spread of the frames' shifts, or of the displacement of blocks, above which they move too far for
 # templates that lie far apart.
 _SWINGING_PX = 0.06
+# How many times the information blocks blind to light must have: a codec's errors, and what swings
+# leave, look like a little light that wanders.
+_WANDERS = 1.06
 
 
 @dataclass(frozen=True)
@@ -246,7 +249,7 @@ def _prepare(
         if settings.illumination == "auto":
             blind = make(reference, noise, True)
             wandering = information_under_light(make(reference, noise, False), left)
-            local = float(np.trace(blind.information)) > wandering
+            local = float(np.trace(blind.information)) > _WANDERS * wandering
     return make(reference, noise, local)
 
 
