@@ -31,10 +31,12 @@ _MOST_ERROR = 0.03
 # must be predicted to have, to be kept.
 _MOST_UNEXPLAINED = 1.45
 _CLEAR_DB = 12.0
-# Local ratio of sound to noise that noise alone does not reach.
-_LOUD = 5.0
-# Share of what repeats in the geometric mean that the local ratio of sound to noise is.
-_BY_REPEATING = 0.75
+# Local ratio of sound to noise that noise alone does not reach, and the one that is heard at
+# frequencies whose mean stands out by as much as noise may by chance.
+_LOUD, _FAINT = 5.0, 2.0
+# Share of a cell's own neighbours, where the sound is far above the noise, in the geometric mean
+# that the local ratio of sound to noise is.
+_BY_ITSELF = 0.25
 # Independent looks in one of windows of which four overlap.
 _LOOKS_A_WINDOW = 0.45
 # Long windows, in seconds, and how wide the bands are in which their frequencies are joined, as a
@@ -293,20 +295,6 @@ def smooth_snr(power: Floats, bias: float) -> Floats:
     return np.asarray(np.maximum(power - 1 - bias, 0))
 
 
-def audible(snr: Floats, windows: int) -> NDArray[np.bool_]:
-    """Tell at which frequencies (F,) a sound of this SNR stands above what noise may show.
-
-    Parameters
-    ----------
-    snr : ndarray, float64, (F,)
-        Of :func:`long_term_snr`.
-    windows : int
-        That it is the mean of, four over each moment.
-    """
-    above = snr > 1 / np.sqrt(_LOOKS_A_WINDOW * windows)
-    return np.asarray(np.convolve(above.astype(np.float64), np.ones(5), "same") > 2.5)
-
-
 def local_gain(beam: Beam, follow: bool = True) -> tuple[Floats, Floats]:
     """Give the Wiener gain (windows, F), which may follow the sound in time, and the SNR (F,)."""
     snr = long_term_snr(beam)
@@ -315,9 +303,24 @@ def local_gain(beam: Beam, follow: bool = True) -> tuple[Floats, Floats]:
     cells = np.abs(beam.spectra) ** 2
     # What repeats steadies the ratio; a cell's own neighbours keep onsets and pauses sharp.
     near = np.maximum(neighbours_mean(cells, (1, 3)) - 1, 0)
-    ratio = factorised_snr(cells, snr) ** _BY_REPEATING * near ** (1 - _BY_REPEATING)
-    # What begins or ends at once is heard for a moment where the sound is not otherwise.
-    heard = audible(snr, len(cells)) | (ratio > _LOUD)
-    # The ratio of few cells is uncertain, and cut at zero it is too large where there is nothing:
-    # the exponent, as in parametric Wiener filters, makes up for it.
-    return (ratio / (1 + ratio)) ** 2 * heard, snr
+    share = _BY_ITSELF * snr / (1 + snr)
+    ratio = factorised_snr(cells, snr) ** (1 - share) * near**share
+    # The exponent, as in parametric Wiener filters, makes up for how uncertain the ratio is.
+    return (ratio / (1 + ratio)) ** 2 * (ratio > least_ratio(snr, len(cells))), snr
+
+
+def least_ratio(snr: Floats, windows: int) -> Floats:
+    """Give the local ratio of sound to noise (F,) below which nothing is heard.
+
+    The less a frequency stands above what noise may show, the louder must be what is heard there;
+    but what noise alone does not reach is heard at all of them.
+
+    Parameters
+    ----------
+    snr : ndarray, float64, (F,)
+        Of :func:`long_term_snr`.
+    windows : int
+        That it is the mean of, four over each moment.
+    """
+    above = neighbours_mean(snr[None], (1, 5))[0] * np.sqrt(_LOOKS_A_WINDOW * windows)
+    return np.asarray(np.minimum(_LOUD, _FAINT / np.maximum(above, 1e-9)))
