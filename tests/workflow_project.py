@@ -53,7 +53,7 @@ class WorkflowProject:
     def create(cls, folder: Path) -> "WorkflowProject":
         """Write code, config, table and film into an empty folder."""
         for name in CODE:
-            # With what numba has compiled, which would take longer than the tests.
+            # With what is compiled already: to do it again would take longer than the tests.
             copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy2
             (folder / "code").mkdir(exist_ok=True)
             copy(PROJECT / name, folder / "code" / name)

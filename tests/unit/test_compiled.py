@@ -125,6 +125,15 @@ def test_nothing_that_can_be_written_still_computes(tmp_path, monkeypatch):
     assert filled(load(tmp_path))[1, 2] == 12.5
 
 
+def test_a_user_without_a_home_needs_none(tmp_path, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "__pycache__").write_text("no folder")
+    assert filled(load(tmp_path))[1, 2] == 12.5
+    assert not (tmp_path / "~").exists()
+
+
 def test_a_function_that_allocates_is_refused(tmp_path):
     with pytest.raises(TypeError, match=r"allocating needs NRT_.*must not allocate"):
         load(tmp_path).allocating(3, np.zeros(1))

@@ -277,8 +277,12 @@ def _places(one: _Compiled) -> list[Path]:
     digest = hashlib.sha256(f"{_compiler()}\n{one.told()}".encode()).hexdigest()[:20]
     processor = llvm.get_host_cpu_name()
     name = f"{module.stem}.{one.function.__name__}.{processor}.{digest}.native"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return [module.parent / "__pycache__" / name, cache / "visualmic" / name]
+    places = [module.parent / "__pycache__" / name]
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if Path(cache).is_absolute():
+        # A user of a container may have no home.
+        places.append(Path(cache, "visualmic", name))
+    return places
 
 
 def _kept(one: _Compiled) -> bytes | None:
