@@ -5,7 +5,7 @@ import pytest
 import scipy.signal
 from numpy.typing import NDArray
 from visualmic.evaluate.waveform import si_sdr
-from visualmic.motion.beam import Beam, local_gain
+from visualmic.motion.beam import Beam, least_ratio, local_gain
 from visualmic.motion.nmf import factorised_snr
 from visualmic.motion.spectra import ShortTimeFourier, neighbours_mean
 from visualmic.simulate.settings import SimulationSettings
@@ -42,6 +42,37 @@ def test_a_sound_is_told_from_noise_better_than_by_neighbours_alone(
         for one in (gain, by_neighbours)
     )
     assert si_sdr(sound, with_it) > si_sdr(sound, without) + 0.1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_only_what_is_loud_is_heard_where_little_is(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    noise, sound = (
+        (rng.standard_normal((200, 65)) + 1j * rng.standard_normal((200, 65))) / np.sqrt(2)
+        for _ in range(2)
+    )
+    often, once = (np.zeros(noise.shape, bool) for _ in range(2))
+    often[50:100, 20:30] = True
+    once[50:54, 45:55] = True
+    heard = np.where(often | once, noise + np.sqrt(10) * sound, noise).astype(np.complex64)
+    ones = np.ones(65)
+    power = (np.abs(heard) ** 2).mean(axis=0)
+    gain, _ = local_gain(Beam(heard, ones.astype(complex), power, ones, ones[:1], 0.0, None))
+    assert gain[often].mean() > 0.7
+    assert gain[once].mean() > 0.5
+    silent = np.ones(65, bool)
+    silent[18:32] = silent[43:57] = False
+    assert (gain[:, silent] > 0).mean() < 0.001
+
+
+def test_a_frequency_that_stands_out_keeps_what_is_faint() -> None:
+    by_chance = 1 / np.sqrt(0.45 * 100)
+    told = [
+        least_ratio(np.full(9, snr), 100)[4] for snr in by_chance * np.array([0, 0.5, 1, 4, 99])
+    ]
+    assert told == pytest.approx([5, 4, 2, 0.5, 2 / 99])
+    # Longer recordings leave less to chance.
+    assert least_ratio(np.full(9, by_chance), 400)[4] == pytest.approx(1)
 
 
 def test_all_pieces_of_a_long_recording_are_heard_alike() -> None:
