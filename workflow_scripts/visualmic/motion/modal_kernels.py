@@ -235,11 +235,12 @@ def modal_prior(packed: Array, count: int, alike: bool, room: Array, gradient: A
 
 
 @compiled(
-    "f8[1], i8, f8[2], f8[2], f8[1], f8[1], f8[1], f8[1], c16[3], f8[1], f8[1], f8[2], f8[1], f8,"
-    " c16[3], c16[3], f8[2], f8[2]"
+    "f8[1], f8, i8, f8[2], f8[2], f8[1], f8[1], f8[1], f8[1], c16[3], f8[1], f8[1], f8[2], f8[1],"
+    " f8, c16[3], c16[3], f8[2], f8[2]"
 )
 def random_walk(
     start: Array,
+    cost: float,
     count: int,
     stride: Array,
     steps: Array,
@@ -264,6 +265,8 @@ def random_walk(
     ----------
     start : ndarray, float64, (P,)
         Modes to start from, with P = 2 * M + K * M; the shapes keep their common size.
+    cost : float
+        Of these, prior and all.
     count : int
         Modes, M.
     stride : ndarray, float64, (P, P)
@@ -284,22 +287,6 @@ def random_walk(
     for i in range(len(start)):
         here[i] = start[i]
         size += start[i] * start[i] if i >= 2 * count else 0.0
-    cost = modal_cost(
-        here,
-        count,
-        frequency,
-        covariance,
-        weight,
-        heard,
-        trend,
-        expected,
-        doubt,
-        transfers,
-        patterns,
-        room,
-        none,
-    )
-    cost += modal_prior(here, count, True, room, none)
     total = len(steps)
     learning = total // 4
     length = 1.7 / np.sqrt(len(start))

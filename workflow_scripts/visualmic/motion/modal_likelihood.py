@@ -255,6 +255,7 @@ class Likelihood:
         visited = np.tile(packed, (keep, 1))
         random_walk(
             packed,
+            self.cost(packed, count)[0],
             count,
             np.ascontiguousarray(stride),
             rng.standard_normal((steps, len(packed))),
