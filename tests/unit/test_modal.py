@@ -12,9 +12,10 @@ from modes import (
     response,
     seen_of,
 )
+from scipy.optimize import minimize
 from visualmic.motion import modal
 from visualmic.motion.modal import identify_modes
-from visualmic.motion.modal_likelihood import Likelihood
+from visualmic.motion.modal_likelihood import Candidate, Likelihood
 from visualmic.motion.modal_model import Expected, ModalModel
 from visualmic.motion.modal_search import ModalSearch
 
@@ -114,6 +115,49 @@ def test_the_slope_of_the_cost_is_that_of_its_values():
             step[one] = 1e-5
             up, down = (likelihood.cost(packed + way * step, 4)[0] for way in (1, -1))
             assert slope[one] == pytest.approx((up - down) / 2e-5, rel=1e-3, abs=1e-2)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_climb_arrives_as_high_as_that_of_scipy(seed):
+    seen = seen_of(response(RESONANCES, DAMPING, SHAPES), falling(300.0), seed).at(FREQUENCY > 80)
+    likelihood = Likelihood(seen, None)
+    rng = np.random.default_rng(seed)
+    start = Candidate(
+        np.log(RESONANCES) + 0.1 * rng.standard_normal(4),
+        np.log(DAMPING) + 0.1 * rng.standard_normal(4),
+        SHAPES + 0.1 * rng.standard_normal(SHAPES.shape),
+    )
+    bounds = [*np.transpose(likelihood.bounds(4)), *[(None, None)] * SHAPES.size]
+    known = minimize(
+        likelihood.cost,
+        start.packed(),
+        (4,),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": 2000, "maxfun": 4000, "maxcor": 20},
+    )
+    reached = likelihood.climbed(start, 2000)
+    assert -likelihood.likelihood(reached) < known.fun + 0.05
+    few = likelihood.climbed(start, 3)
+    assert likelihood.likelihood(start) < likelihood.likelihood(few)
+    assert likelihood.likelihood(few) < likelihood.likelihood(reached)
+
+
+def test_a_climb_keeps_within_bounds_and_goes_on_along_them():
+    pattern = np.ones(len(FREQUENCY))[:, None] * np.array([[1.0, -0.5, 0.3]])
+    likelihood = Likelihood(seen_of(pattern, falling(1000.0)).at(FREQUENCY > 80), None)
+    low, high = likelihood.bounds(2)
+    # What follows the sound as it is wants its resonances beyond all bounds.
+    wide = np.array([[1.0, 0.2], [-0.2, -0.3], [0.3, 0.1]])
+    start = Candidate(high[:2] + np.array([-0.01, 5.0]), high[2:] + 5, wide)
+    reached = likelihood.climbed(start, 300)
+    parameters = np.concatenate([reached.log_frequency, reached.log_damping])
+    assert (parameters >= low).all()
+    assert (parameters <= high).all()
+    assert reached.log_frequency.max() > high[0] - 0.2
+    rigid = Candidate(np.array([np.log(1e6)]), np.log([0.1]), np.array([[1.0], [-0.5], [0.3]]))
+    assert likelihood.explained(reached) > likelihood.explained(rigid) - 12
 
 
 def test_a_search_that_gets_nowhere_is_given_up(monkeypatch):

@@ -102,7 +102,7 @@ def test_what_a_filter_leaves_of_resonances_is_predicted():
     mean = found.unmixing(FREQUENCY, band_of(falling(1000.0)))
     good, bad, best = (found.clearness_db(one, FREQUENCY, motion) for one in (right, rigid, mean))
     assert good > 12
-    assert bad < 6
+    assert bad < 8
     assert best > good - 1
     # Neither a sign nor a fraction of a sample counts.
     late = right * -np.exp(0.5j * np.pi * FREQUENCY / FREQUENCY[-1])[:, None]
@@ -172,7 +172,7 @@ def test_the_walk_reaches_as_far_as_the_likelihood_does():
         seen_of(pattern, falling(1000.0)).at(used),
         Expected(whole.log_power[used], whole.weight[used]),
     )
-    best = search.maximum(search.whole, Candidate(np.log(RESONANCES), np.log(DAMPING), SHAPES), 200)
+    best = search.whole.climbed(Candidate(np.log(RESONANCES), np.log(DAMPING), SHAPES), 200)
     visited = search.whole.walk(best, 12000, 300, np.random.default_rng(0))
     spread = np.std([one.log_frequency for one in visited], axis=0)
     curvature = search.whole.curvature(best)

@@ -104,7 +104,7 @@ def test_what_a_killed_attempt_left_is_removed_before_the_next(tmp_path):
 
 
 def test_a_job_may_use_only_its_own_threads(tmp_path):
-    run_job(tmp_path, f"print(os.environ['NUMBA_NUM_THREADS']); {WRITE}")
+    run_job(tmp_path, f"print(os.environ['OMP_NUM_THREADS']); {WRITE}")
     assert "\n1\n" in log_of(tmp_path)
 
 

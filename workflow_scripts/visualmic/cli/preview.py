@@ -103,16 +103,11 @@ def _sound(
 
         sound, rate = read_audio(arguments.sound)
     else:
-        from visualmic.motion.methods import DEFAULT_METHOD, default_threads, recover
+        from visualmic.motion.methods import DEFAULT_METHOD, recover
         from visualmic.progress import Progress
 
         with Progress("recover", film.frame_count, quiet=arguments.quiet) as progress:
-            recovery = recover(
-                film,
-                arguments.method or DEFAULT_METHOD,
-                threads=default_threads(),
-                progress=progress,
-            )
+            recovery = recover(film, arguments.method or DEFAULT_METHOD, progress=progress)
         sound, rate = recovery.sound, recovery.capture_fps
         for warning in recovery.diagnosis.warnings if not arguments.quiet else ():
             print(f"visualmic: note: {warning}", file=sys.stderr)

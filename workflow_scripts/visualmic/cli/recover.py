@@ -110,8 +110,9 @@ def run(arguments: argparse.Namespace) -> int:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # Threads that decode hand over at every frame: they must not wait long for one that computes.
     sys.setswitchinterval(_SWITCH_S)
-    from visualmic.motion.methods import default_threads, recover
+    from visualmic.motion.methods import recover
     from visualmic.progress import Progress
+    from visualmic.threads import default_threads
 
     # Looking a film over and loading a method take as long, and neither waits for the other.
     with ThreadPoolExecutor(1) as aside:
@@ -120,6 +121,7 @@ def run(arguments: argparse.Namespace) -> int:
         # The film first: a mistake there leaves no empty folder for the sound behind.
         source = opening.result()
     threads = arguments.threads or default_threads()
+    os.environ["OMP_NUM_THREADS"] = str(threads)
     _require_free(arguments)
     with Progress("recover", source.frame_count, quiet=arguments.quiet) as progress:
         recovery = recover(

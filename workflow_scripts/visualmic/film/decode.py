@@ -19,6 +19,7 @@ from visualmic.errors import VisualMicError, VisualMicWarning
 from visualmic.film.pictures import GroupLost, Pictures
 from visualmic.film.probe import FilmInfo, probe_film
 from visualmic.film.read_ahead import ReadAhead, SpanReader
+from visualmic.threads import default_threads
 
 BATCH_BYTES = 16 << 20
 """Wished size of a batch of frames: threads that hand over smaller ones wait for each other."""
@@ -161,7 +162,7 @@ class FilmFrames:
         return spans if len(spans) > 1 and longest <= most else []
 
     def _cores(self) -> int:
-        return self._threads or min(os.cpu_count() or 1, _MOST_CORES)
+        return self._threads or min(default_threads(), _MOST_CORES)
 
     def _decoder_threads(self) -> int:
         cores = self._cores()

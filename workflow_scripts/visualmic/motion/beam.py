@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.fft import rfft
 from numpy.typing import NDArray
-from scipy.fft import rfft
 
 from visualmic.motion.modal import identify_modes
 from visualmic.motion.modal_model import Expected, ModalModel, Seen

@@ -44,6 +44,7 @@ from visualmic.motion.reference import (
 from visualmic.motion.signals import MotionSignals, SignalSpool
 from visualmic.motion.wandering_light import information_under_light
 from visualmic.progress import Progress
+from visualmic.threads import default_threads
 
 _LEAD_BYTES = 128 * 2**20
 _MAX_LEAD_FRAMES = 1024
@@ -125,7 +126,7 @@ def measure_lucas_kanade(
         If the film has fewer than two frames.
     """
     settings = settings or LucasKanadeSettings()
-    threads = threads or os.cpu_count() or 1
+    threads = threads or default_threads()
     batches = source.batches()
     lead = _read_lead(batches, source)
     with ThreadPoolExecutor(threads) as pool:

@@ -1,7 +1,6 @@
 """The methods that need no training, by name, and one call from frames to sound for any of them."""
 
 import difflib
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -137,8 +136,3 @@ def even_time(sound: Floats, time_s: NDArray[np.float64], fps: float) -> NDArray
     from visualmic.film.timing import uniform_time
 
     return uniform_time(sound, time_s, fps)[0]
-
-
-def default_threads() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

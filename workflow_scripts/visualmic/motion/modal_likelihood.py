@@ -4,13 +4,14 @@
 """
 
 from dataclasses import dataclass
+from math import lgamma
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln
 
 from visualmic.compiled import Held
+from visualmic.motion.modal_climb import CLIMB_ROWS, REMEMBERED, modal_climb
 from visualmic.motion.modal_kernels import (
     DAMPING_SPREAD,
     SIZE_FALL,
@@ -129,6 +130,7 @@ class Likelihood:
         self._seen = tuple(Held(one) for one in seen_as)
         self._weighed = Held(self._heard)
         self._priors = (Held(self._trend), Held(self._expected))
+        self._doubt = _MOST_DOUBT if expected is not None else 1e9
         self._rooms: dict[int, tuple[Held, ...]] = {}
 
     def tempered(self, by: float) -> None:
@@ -160,8 +162,19 @@ class Likelihood:
         if count not in self._rooms:
             bins, channels, _ = self._covariance.shape
             self._rooms[count] = room_for(bins, channels, count)
-        doubt = _MOST_DOUBT if len(self._expected) else 1e9
-        return (*self._seen, heard, *self._priors, doubt, *self._rooms[count], receiver)
+        rooms = self._rooms[count]
+        return (*self._seen, heard, *self._priors, self._doubt, *rooms, receiver)
+
+    def climbed(self, modes: Candidate, steps: int) -> Candidate:
+        """Climb by so many quasi-Newton steps; in several threads at once, if so called."""
+        packed, count = modes.packed(), len(modes.log_frequency)
+        bins, channels, _ = self._covariance.shape
+        memory = np.empty((CLIMB_ROWS, max(REMEMBERED, len(packed))))
+        seen = (*self._seen, self._weighed, *self._priors, self._doubt)
+        # Room of its own: other threads climb at the same time.
+        told: Any = (*self.bounds(count), *seen, *room_for(bins, channels, count), memory)
+        modal_climb(packed, count, steps, len(self._expected) > 0, *told)
+        return Candidate.unpacked(packed, count)
 
     def polished(self, modes: Candidate, steps: int = 30) -> Candidate:
         """Climb by Levenberg and Marquardt's steps, which follow the long valleys of the cost."""
@@ -213,13 +226,13 @@ class Likelihood:
         outward = np.zeros((1, len(packed)))
         outward[0, 2 * count :] = shapes / size
         along = np.linalg.svd(outward)[2][1:]
-        sphere = np.log(2) + dimensions / 2 * np.log(np.pi) - gammaln(dimensions / 2)
+        sphere = np.log(2) + dimensions / 2 * np.log(np.pi) - lgamma(dimensions / 2)
         prior = np.log(2) - sphere - (dimensions - 1) * np.log(size)
         if modes.rigid:
             along = along[np.abs(along[:, :2]).max(axis=1) < 0.5]
         else:
             low, high = self.bounds(1)
-            prior += gammaln(count + 1) - count * np.log(high[0] - low[0])
+            prior += lgamma(count + 1) - count * np.log(high[0] - low[0])
             prior -= count * np.log(DAMPING_SPREAD * np.sqrt(2 * np.pi))
             prior -= (count - 1) * np.log(SIZE_SPREAD * np.sqrt(2 * np.pi) / 2)
         bend = np.linalg.slogdet(along @ self.curvature(modes) @ along.T)[1]

@@ -168,7 +168,7 @@ def sample_modes(
     if not maxima:
         return None
     if alone is not None:
-        maxima.append(search.maximum(search.whole, Candidate.of(alone), 40))
+        maxima.append(search.whole.climbed(Candidate.of(alone), 40))
 
     def finer(values: Floats) -> Floats:
         return np.interp(fine.frequency_hz, seen.frequency_hz, values)
@@ -176,13 +176,13 @@ def sample_modes(
     share = np.gradient(fine.frequency_hz) / np.gradient(seen.frequency_hz).mean()
     within = Expected(finer(expected.log_power), share * finer(expected.weight))
     whole = Likelihood(fine, within, finer(trust_in(seen)), _FINE_LIMIT)
-    maxima = [whole.polished(search.maximum(whole, one, 80)) for one in maxima]
+    maxima = [whole.polished(whole.climbed(one, 80)) for one in maxima]
     unexplained = min(whole.unexplained(one) for one in maxima)
     if unexplained > most_unexplained:
         return None
     if unexplained > 1:
         whole.tempered(unexplained)
-        maxima = [search.maximum(whole, one, 40) for one in maxima]
+        maxima = [whole.climbed(one, 40) for one in maxima]
     evidence = np.array([whole.log_evidence(one) for one in maxima])
     if whole.log_evidence(search.rigid()) + _RIGID_ODDS > evidence.max():
         return None

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg import eigh
-from scipy.optimize import minimize
 
 from visualmic.motion.modal_kernels import TYPICAL_DAMPING
 from visualmic.motion.modal_likelihood import (
@@ -16,8 +14,9 @@ from visualmic.motion.modal_likelihood import (
 )
 from visualmic.motion.modal_model import Expected, Seen, resonators
 from visualmic.motion.reference import Floats
+from visualmic.threads import in_threads
 
-_FIRST_STEPS = 8
+_FIRST_STEPS = 14
 
 
 class ModalSearch:
@@ -43,7 +42,8 @@ class ModalSearch:
         values, vectors = np.linalg.eigh(covariance)
         self._channels = covariance.shape[1]
         self._covariance = covariance
-        self._loudest = vectors[some, :, -1]
+        loudest = vectors[some, :, -1]
+        self._along = (loudest[:, :, None] * loudest[:, None, :].conj()).reshape(len(loudest), -1)
         loud = np.maximum(values[:, -1] - 1, 0)
         self.heard = loud / (1 + loud)
         self._trust = self._coarse.weight * self.heard[some]
@@ -100,7 +100,7 @@ class ModalSearch:
                     starts.append((frequency, damping))
             found = self._climb(starts, found)
         last = max(
-            (self.maximum(self.whole, found[0], 40), self.whole.polished(found[0])),
+            (self.whole.climbed(found[0], 100), self.whole.polished(found[0])),
             key=self.likelihood,
         )
         return [last, *found[1:]]
@@ -109,31 +109,16 @@ class ModalSearch:
         self, starts: Sequence[tuple[Floats, Floats]], known: Sequence[Candidate] = ()
     ) -> list[Candidate]:
         """Climb a little from all starts, then further from ever fewer; those known compete."""
-        tried = [Candidate(f, z, self._shapes(f, z)) for f, z in starts]
-        rough = [self.maximum(self._coarse, one, _FIRST_STEPS) for one in tried]
+        tried = in_threads(lambda one: Candidate(*one, self._shapes(*one)), starts)
+        rough = self.climbed(tried, _FIRST_STEPS)
+        rough = [*self.climbed(rough[: max(6, len(rough) // 3)], 40), *known]
         rough.sort(key=self._coarse.likelihood, reverse=True)
-        rough = [self.maximum(self._coarse, one, 20) for one in rough[: max(6, len(rough) // 3)]]
-        rough += known
-        rough.sort(key=self._coarse.likelihood, reverse=True)
-        fine = [self.maximum(self._coarse, one, 80) for one in rough[:2]]
-        return sorted(fine, key=self._coarse.likelihood, reverse=True)
+        return self.climbed(rough[:2], 200)
 
-    def maximum(self, on: Likelihood, start: Candidate, steps: int) -> Candidate:
-        """Climb for so many steps."""
-        count = len(start.log_frequency)
-        low, high = on.bounds(count)
-        bounds = list(zip(low, high, strict=True))
-        bounds += [(-np.inf, np.inf)] * (self._channels * count)
-        packed = minimize(
-            on.cost,
-            start.packed(),
-            (count,),
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": steps, "maxcor": 20},
-        ).x
-        return Candidate.unpacked(packed, count)
+    def climbed(self, starts: Sequence[Candidate], steps: int) -> list[Candidate]:
+        """Climb so many steps from all starts: the best first."""
+        reached = in_threads(lambda one: self._coarse.climbed(one, steps), starts)
+        return sorted(reached, key=self._coarse.likelihood, reverse=True)
 
     def _shapes(self, log_frequency: Floats, log_damping: Floats) -> Floats:
         """Shapes (K, M) whose motion lies nearest to the loudest directions: an eigenproblem."""
@@ -141,13 +126,13 @@ class ModalSearch:
         transfer /= np.linalg.norm(transfer, axis=1, keepdims=True)
         pairs = transfer[:, :, None].conj() * transfer[:, None, :]
         channels, modes = self._channels, len(log_frequency)
-        along = self._loudest[:, :, None] * self._loudest[:, None, :].conj()
         weighed = self._trust[:, None, None] * pairs
-        total = np.kron(np.eye(channels), weighed.sum(axis=0).real)
-        inside = (along.reshape(-1, channels**2).T @ weighed.reshape(-1, modes**2)).real
-        inside = inside.reshape(channels, channels, modes, modes).transpose(0, 2, 1, 3)
+        total = weighed.sum(axis=0).real
+        total += 1e-6 * np.trace(total) / modes * np.eye(modes)
+        inside = (self._along.T @ weighed.reshape(-1, modes**2)).real
+        # In units in which all motion of the modes is one: what is left of it along the loudest.
+        unit = np.linalg.inv(np.linalg.cholesky(total))
+        inside = unit @ inside.reshape(channels, channels, modes, modes) @ unit.T
         size = channels * modes
-        total += 1e-6 * np.trace(total) / size * np.eye(size)
-        outside = total - inside.reshape(size, size)
-        nearest = eigh(outside, total, subset_by_index=[0, 0])[1][:, 0]
-        return np.asarray(nearest.reshape(channels, modes))
+        nearest = np.linalg.eigh(inside.transpose(0, 2, 1, 3).reshape(size, size))[1][:, -1]
+        return np.asarray(nearest.reshape(channels, modes) @ unit)

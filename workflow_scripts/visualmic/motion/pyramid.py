@@ -33,6 +33,7 @@ from visualmic.film.source import FrameSource
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.steerable_pyramid import SteerablePyramid, Workspace, largest_scale_count
 from visualmic.progress import Progress
+from visualmic.threads import default_threads
 
 # Pixels that one thread works on at once: enough to hide the cost of the calls on small frames,
 # little enough to stay in the cache on large ones.
@@ -138,7 +139,7 @@ def measure_pyramid(
         If there are fewer than two frames, or the frames are too small for the scales.
     """
     settings = settings or PyramidSettings()
-    threads = threads or os.cpu_count() or 1
+    threads = threads or default_threads()
     pyramid = _make_pyramid(source, settings)
     reference_frame: NDArray[np.float32] | None = None
     if settings.reference == "mean":

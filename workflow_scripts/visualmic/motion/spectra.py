@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.fft import irfft, rfft
 from numpy.typing import NDArray
-from scipy.fft import irfft, next_fast_len, rfft
 
 from visualmic.motion.reference import Floats
+from visualmic.threads import default_threads, in_threads
 
 Spectra = NDArray[np.complexfloating[Any, Any]]
 Rows = Callable[[int, int], Floats]
@@ -28,15 +29,24 @@ def highpass(signals: Floats, fps: float, cutoff_hz: float) -> Floats:
     before = 2 * _slow_at_start(signals, near) - signals[padding:0:-1]
     after = 2 * _slow_at_start(signals[::-1], near) - signals[-2 : -padding - 2 : -1]
     extended = np.concatenate([before, signals, after])
-    length = next_fast_len(len(extended), real=True)
+    length = _fast_length(len(extended))
     frequency = np.fft.rfftfreq(length, 1 / fps)
     with np.errstate(divide="ignore"):
-        response = 1 / (1 + (cutoff_hz / frequency) ** 8)
+        response = (1 / (1 + (cutoff_hz / frequency) ** 8)).astype(np.float32)
     out = np.empty_like(signals)
-    for channel in range(signals.shape[1]):
-        spectrum = rfft(extended[:, channel], length) * response.astype(np.float32)
+
+    def filter_one(channel: int) -> None:
+        spectrum = rfft(extended[:, channel], length) * response
         out[:, channel] = irfft(spectrum, length)[padding : padding + total]
+
+    in_threads(filter_one, range(signals.shape[1]))
     return out
+
+
+def _fast_length(least: int) -> int:
+    """Give a length of at least so many samples that the fast Fourier transform likes."""
+    powers = [2**i * 3**j for i in range(least.bit_length() + 1) for j in range(5)]
+    return min(one for one in powers if one >= least)
 
 
 def _slow_at_start(signals: Floats, near: int) -> Floats:
@@ -144,6 +154,11 @@ class ShortTimeFourier:
         """
         lead = self.length - self.hop
         windows = self.count(total)
+        scaled = self.window / np.float32(np.sqrt(self.energy))
+
+        def transform(few: Floats) -> Spectra:
+            return np.asarray(rfft(few * scaled, axis=-1))
+
         begin = 0
         if whole and total >= 2 * self.length:
             begin, windows = lead // self.hop, (total + lead - self.length) // self.hop + 1
@@ -155,8 +170,9 @@ class ShortTimeFourier:
             block = np.zeros((stop - start, inside.shape[1]), np.float32)
             block[max(0, -start) : max(0, -start) + len(inside)] = inside
             view = np.lib.stride_tricks.sliding_window_view(block, self.length, axis=0)
-            spectra: Spectra = rfft(view[:: self.hop] * self.window, axis=-1, workers=-1)
-            yield spectra.transpose(0, 2, 1) / np.float32(np.sqrt(self.energy))
+            view = view[:: self.hop]
+            parts = in_threads(transform, np.array_split(view, min(len(view), default_threads())))
+            yield np.concatenate(parts).transpose(0, 2, 1)
 
     def inverse(self, spectra: Spectra, total: int) -> Floats:
         """Overlap and add spectra (windows, F) as :meth:`pieces` scales them: (total,)."""

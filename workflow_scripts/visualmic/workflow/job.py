@@ -134,7 +134,6 @@ def limit_threads(threads: int) -> None:
     """Keep numerical libraries to a job's share of the cores; call it before they are imported."""
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(threads)
-    os.environ["NUMBA_NUM_THREADS"] = str(threads)
 
 
 def remove_leftovers(output: Path) -> None:
