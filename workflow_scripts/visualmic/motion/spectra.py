@@ -8,7 +8,7 @@ from numpy.fft import irfft, rfft
 from numpy.typing import NDArray
 
 from visualmic.motion.reference import Floats
-from visualmic.threads import default_threads, in_threads
+from visualmic.threads import in_threads
 
 Spectra = NDArray[np.complexfloating[Any, Any]]
 Rows = Callable[[int, int], Floats]
@@ -155,10 +155,6 @@ class ShortTimeFourier:
         lead = self.length - self.hop
         windows = self.count(total)
         scaled = self.window / np.float32(np.sqrt(self.energy))
-
-        def transform(few: Floats) -> Spectra:
-            return np.asarray(rfft(few * scaled, axis=-1))
-
         begin = 0
         if whole and total >= 2 * self.length:
             begin, windows = lead // self.hop, (total + lead - self.length) // self.hop + 1
@@ -170,9 +166,15 @@ class ShortTimeFourier:
             block = np.zeros((stop - start, inside.shape[1]), np.float32)
             block[max(0, -start) : max(0, -start) + len(inside)] = inside
             view = np.lib.stride_tricks.sliding_window_view(block, self.length, axis=0)
-            view = view[:: self.hop]
-            parts = in_threads(transform, np.array_split(view, min(len(view), default_threads())))
-            yield np.concatenate(parts).transpose(0, 2, 1)
+            spectra = np.empty((last - first, inside.shape[1], self.length // 2 + 1), np.complex64)
+
+            def transform(
+                window: int, samples: Floats = view[:: self.hop], spectra: Spectra = spectra
+            ) -> None:
+                rfft(samples[window] * scaled, axis=-1, out=spectra[window])
+
+            in_threads(transform, range(last - first))
+            yield spectra.transpose(0, 2, 1)
 
     def inverse(self, spectra: Spectra, total: int) -> Floats:
         """Overlap and add spectra (windows, F) as :meth:`pieces` scales them: (total,)."""
