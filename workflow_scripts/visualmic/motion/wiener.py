@@ -49,6 +49,7 @@ from visualmic.motion.spectra import (
     highpass,
 )
 from visualmic.motion.sway import LEAST_SWAY_PX, sway_rms_px
+from visualmic.threads import in_threads
 
 _SMOOTH_FIELDS = 40
 _MAX_FACTORS = 12
@@ -272,10 +273,13 @@ def _band_covariances(
         if sums is None:
             sums = [np.zeros((channels, channels)) for _ in bins]
         windows += len(spectra)
-        for one, chosen in zip(sums, bins, strict=True):
-            part = spectra[:, chosen].reshape(-1, channels)
+
+        def add(band: int, spectra: Spectra = spectra, sums: list[Floats] = sums) -> None:
+            part = spectra[:, bins[band]].reshape(-1, spectra.shape[2])
             real = np.concatenate([part.real, part.imag])
-            one += real.T @ real
+            sums[band] += real.T @ real
+
+        in_threads(add, range(len(bins)))
     assert sums is not None
     counts = np.array([len(one) for one in bins], np.float64)
     covariance = np.stack([s / (windows * c) for s, c in zip(sums, counts, strict=True)])
