@@ -158,11 +158,11 @@ def test_core_commands_work_where_torch_and_pandas_are_not_installed(tmp_path: P
     assert quiet.stat().st_size > 44
 
 
-def test_what_was_recovered_once_is_recovered_again_without_numba(tmp_path: Path) -> None:
+def test_what_was_recovered_once_is_recovered_again_without_numba_or_scipy(tmp_path: Path) -> None:
     film, first, again = (tmp_path / name for name in ("film.mkv", "first.wav", "again.wav"))
     simulated = run_command("simulate", film, "--seconds", "1", "--object", "crisp-packet")
     assert simulated.returncode == 0, simulated.stderr
     assert run_command("recover", film, "-o", first).returncode == 0
-    done = run_blocked({"numba"}, "recover", film, "-o", again)
+    done = run_blocked({"numba", "scipy"}, "recover", film, "-o", again)
     assert done.returncode == 0, done.stderr
     assert again.read_bytes() == first.read_bytes()
