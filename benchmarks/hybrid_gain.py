@@ -3,9 +3,8 @@
 Objects, sounds, capture rates, noise, compression, shake and flicker are drawn at random; the
 sounds are of a speaker and of music that the network was not trained with (where they are not at
 hand, synthetic ones). Both methods hear the same motion. It fails when the median gain in SI-SDR is
-below
-3 dB, when ESTOI or log-spectral distance are not better, when more than one film in ten gets worse,
-or when a film at 20 dB loses more than 1 dB.
+below 3 dB, when ESTOI or log-spectral distance are not better, when more than one film in ten gets
+worse, or when a film at 20 dB loses more than 1 dB.
 """
 
 import argparse
@@ -157,7 +156,8 @@ def targets(rows: list[Row]) -> list[tuple[bool, str]]:
         one, other = both(rows, metric)
         better = sign * float(np.median(other - one))
         text = f"{metric}: median {np.median(one):.2f}, with the network {np.median(other):.2f}"
-        lines.append((better > 0, f"{text}; median gain {better:+.3f}"))
+        mean = sign * float(np.mean(other - one))
+        lines.append((better > 0, f"{text}; median gain {better:+.3f}, mean {mean:+.3f}"))
     return lines
 
 

@@ -15,7 +15,7 @@ from modes import (
 from visualmic.motion.modal import identify_modes, modal_band
 from visualmic.motion.modal_likelihood import Candidate
 from visualmic.motion.modal_model import Expected, ModalModel, Seen
-from visualmic.motion.modal_posterior import sample_modes
+from visualmic.motion.modal_posterior import Posterior, sample_modes
 from visualmic.motion.modal_search import ModalSearch
 
 TWO = response([180.0, 420.0], [0.15, 0.08], [[1.0, 0.3], [-0.4, 0.8], [0.1, 0.5]])
@@ -107,6 +107,35 @@ def test_what_a_filter_leaves_of_resonances_is_predicted():
     # Neither a sign nor a fraction of a sample counts.
     late = right * -np.exp(0.5j * np.pi * FREQUENCY / FREQUENCY[-1])[:, None]
     assert found.clearness_db(late, FREQUENCY, motion) == pytest.approx(good, abs=1)
+
+
+def test_what_a_filter_leaves_of_resonances_and_noise_is_predicted():
+    model = ModalModel(np.array([200.0]), np.array([0.1]), np.array([[1.0], [-0.5]]), 0.0)
+    found = Posterior(model, [model], np.ones(1))
+    pattern = model.response(FREQUENCY)
+    rng = np.random.default_rng(1)
+
+    def normal(*shape):
+        return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)) / np.sqrt(2)
+
+    spectrum, level = falling(2.0), np.full(len(FREQUENCY), 0.3)
+    sound = normal(400, len(FREQUENCY)) * np.sqrt(spectrum)
+    heard = sound[:, :, None] * pattern + normal(400, len(FREQUENCY), 2) * np.sqrt(0.3)
+    right = pattern.conj() / (np.abs(pattern) ** 2).sum(axis=1, keepdims=True)
+    along = np.tile(np.array([[1.0, -0.5]]) / 1.25, (len(FREQUENCY), 1)) + 0j
+    motion = spectrum * (np.abs(pattern) ** 2).sum(axis=1)
+    predicted = [found.clearness_db(one, FREQUENCY, motion, level) for one in (right, along)]
+    for unmixing, told in zip((right, along), predicted, strict=True):
+        filtered = (heard * unmixing).sum(axis=2)
+        loud = spectrum * np.abs((unmixing * pattern).sum(axis=1)) ** 2
+        filtered *= loud / (loud + 0.3 * (np.abs(unmixing) ** 2).sum(axis=1))
+        delays = np.exp(np.pi * 1j * np.linspace(-1, 1, 9)[:, None] * FREQUENCY / FREQUENCY[-1])
+        alike = max(abs((sound.conj() * filtered * one).sum().real) for one in delays)
+        share = alike**2 / ((np.abs(sound) ** 2).sum() * (np.abs(filtered) ** 2).sum())
+        # Of the least mean square error, as a share of the sound.
+        assert told == pytest.approx(-10 * np.log10(1 - share), abs=0.2)
+    # Where the noise is strong, to undo a resonance is no gain.
+    assert predicted[0] < found.clearness_db(right, FREQUENCY, motion) - 20
 
 
 def test_modes_seen_in_the_motion_are_not_bent_to_what_is_expected():

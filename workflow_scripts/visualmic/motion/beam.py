@@ -203,8 +203,12 @@ def _point(
             usual = strongest.conj() * pointed.gain[:, None] if unmixing is None else unmixing
             heard = loud / (1 + loud)
             power = heard * loud * level
-            if posterior.clearness_db(usual, frequency, power) < _CLEAR_DB:
-                modes, unmixing = posterior.likeliest, posterior.unmixing(frequency, heard)
+            mean = posterior.unmixing(frequency, heard)
+            before, after = (
+                posterior.clearness_db(one, frequency, power, level) for one in (usual, mean)
+            )
+            if posterior.clearness_db(usual, frequency, power) < _CLEAR_DB and after > before:
+                modes, unmixing = posterior.likeliest, mean
         if unmixing is None:
             return pointed
     if unmixing is None:

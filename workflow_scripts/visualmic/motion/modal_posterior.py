@@ -105,8 +105,10 @@ class Posterior:
             total = total + weight * np.copysign(1.0, alike) * inverse
         return total
 
-    def clearness_db(self, unmixing: Spectra, frequency_hz: Floats, power: Floats) -> float:
-        """Predict the SI-SDR that a filter leaves, of resonances alone, in dB.
+    def clearness_db(
+        self, unmixing: Spectra, frequency_hz: Floats, power: Floats, noise: Floats | None = None
+    ) -> float:
+        """Predict the SI-SDR that a filter leaves, in dB.
 
         Parameters
         ----------
@@ -114,15 +116,24 @@ class Posterior:
         frequency_hz : ndarray, float64, (F,)
         power : ndarray, float64, (F,)
             Of the motion, without its noise.
+        noise : ndarray, float64, (F,), optional
+            Power of the noise in each direction, of which a Wiener filter takes what it can;
+            without it resonances alone are what spoils the sound.
         """
+        through = np.zeros(len(frequency_hz))
+        if noise is not None:
+            through = noise * (np.abs(unmixing) ** 2).sum(axis=1)
         delays = np.exp(np.pi * 1j * _DELAYS[:, None] * frequency_hz / frequency_hz[-1])
         distortion = 0.0
         for weight, model in zip(self.weight, self.models, strict=True):
             response = model.response(frequency_hz)
             sound = power / (np.abs(response) ** 2).sum(axis=1)
-            left = (unmixing * response).sum(axis=1) * delays
+            left = (unmixing * response).sum(axis=1)
+            loud = sound * np.abs(left) ** 2
+            gain = loud / np.maximum(loud + through, 1e-30)
+            left = gain * left * delays
             alike = (sound * left).sum(axis=1).real
-            square = (sound * np.abs(left) ** 2).sum(axis=1)
+            square = (sound * np.abs(left) ** 2 + gain**2 * through).sum(axis=1)
             best = float(np.max(alike**2 / square)) / max(float(sound.sum()), 1e-30)
             distortion += float(weight) * (1 - best)
         return float(-10 * np.log10(max(distortion, 1e-10)))
