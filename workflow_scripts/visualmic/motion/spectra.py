@@ -8,7 +8,7 @@ from numpy.fft import irfft, rfft
 from numpy.typing import NDArray
 
 from visualmic.motion.reference import Floats
-from visualmic.threads import in_threads
+from visualmic.threads import default_threads, in_threads
 
 Spectra = NDArray[np.complexfloating[Any, Any]]
 Rows = Callable[[int, int], Floats]
@@ -169,11 +169,14 @@ class ShortTimeFourier:
             spectra = np.empty((last - first, inside.shape[1], self.length // 2 + 1), np.complex64)
 
             def transform(
-                window: int, samples: Floats = view[:: self.hop], spectra: Spectra = spectra
+                windows: NDArray[np.intp],
+                samples: Floats = view[:: self.hop],
+                spectra: Spectra = spectra,
             ) -> None:
-                rfft(samples[window] * scaled, axis=-1, out=spectra[window])
+                for window in windows:
+                    rfft(samples[window] * scaled, axis=-1, out=spectra[window])
 
-            in_threads(transform, range(last - first))
+            in_threads(transform, np.array_split(np.arange(last - first), default_threads()))
             yield spectra.transpose(0, 2, 1)
 
     def inverse(self, spectra: Spectra, total: int) -> Floats:
