@@ -143,6 +143,7 @@ def test_a_long_recording_is_heard_in_pieces_without_seams(
     monkeypatch.setattr("visualmic.hybrid.enhance._PIECE", 10_000)
     whole, _ = clear_beam(beam, SETTINGS, frequency, folder)
     np.testing.assert_allclose(pieces, whole, rtol=1e-4, atol=1e-5 * np.abs(whole).max())
+    assert not np.array_equal(whole, wiener_gain(beam, SETTINGS, frequency)[0])
 
 
 def test_pieces_overlap_by_all_that_a_cell_sees() -> None:

@@ -203,12 +203,13 @@ def _point(
             usual = strongest.conj() * pointed.gain[:, None] if unmixing is None else unmixing
             heard = loud / (1 + loud)
             power = heard * loud * level
-            mean = posterior.unmixing(frequency, heard)
-            before, after = (
-                posterior.clearness_db(one, frequency, power, level) for one in (usual, mean)
-            )
-            if posterior.clearness_db(usual, frequency, power) < _CLEAR_DB and after > before:
-                modes, unmixing = posterior.likeliest, mean
+            if posterior.clearness_db(usual, frequency, power) < _CLEAR_DB:
+                mean = posterior.unmixing(frequency, heard)
+                before, after = (
+                    posterior.clearness_db(one, frequency, power, level) for one in (usual, mean)
+                )
+                if after > before:
+                    modes, unmixing = posterior.likeliest, mean
         if unmixing is None:
             return pointed
     if unmixing is None:

@@ -1,8 +1,8 @@
 r"""The climb to the likeliest modes near others, compiled: quasi-Newton steps within bounds.
 
 Limited-memory BFGS on what is free to move: a parameter at its bound that wants beyond stays there,
-and a step that would leave the bounds ends at them. Every step satisfies the weak Wolfe conditions,
-found by bisection.
+and a step that would leave the bounds ends at them. A step is shortened until the cost falls enough
+(Armijo's condition), and lengthened where the slope has hardly changed.
 
 References
 ----------
@@ -10,8 +10,6 @@ References
    35(151), 1980.
 .. [2] D. P. Bertsekas, "Projected Newton methods for optimization problems with simple
    constraints", SIAM Journal on Control and Optimization 20(2), 1982.
-.. [3] A. S. Lewis and M. L. Overton, "Nonsmooth optimization via quasi-Newton methods",
-   Mathematical Programming 141, 2013.
 """
 
 from typing import Any
@@ -25,7 +23,8 @@ from visualmic.motion.modal_kernels import modal_cost, modal_prior
 # Steps that are remembered, and rows of room for each and beside them.
 REMEMBERED = 20
 CLIMB_ROWS = 2 * REMEMBERED + 5
-# Least fall of the cost, and of its slope, along a step that is taken.
+# Share of the fall that the slope promises which a step must bring, and of the slope that may be
+# left before a longer one is tried.
 _LEAST_FALL, _LEAST_FLATTER = 1e-4, 0.9
 _MOST_TRIES = 20
 # Steps that gain less than this share of the cost end the climb.
@@ -83,7 +82,7 @@ def modal_climb(
     moved, turned = memory[:REMEMBERED], memory[REMEMBERED : 2 * REMEMBERED]
     beside = memory[2 * REMEMBERED :, :total]
     slope, toward, there, slope_there = beside[0], beside[1], beside[2], beside[3]
-    # Of each remembered step: its curvature, then the share of it that was taken out.
+    # The share of each remembered step that was taken out of the direction.
     numbers = memory[2 * REMEMBERED + 4]
     for i in range(bounded):
         packed[i] = min(max(packed[i], low[i]), high[i])
