@@ -13,6 +13,7 @@ from visualmic.motion.frame_comparison import FrameComparison
 from visualmic.motion.hearing import HearingSettings
 from visualmic.motion.methods import method_named, recover
 from visualmic.motion.modal_model import Expected
+from visualmic.motion.modal_posterior import Posterior
 from visualmic.motion.spectra import ShortTimeFourier, highpass
 
 FPS = 2200.0
@@ -92,7 +93,12 @@ def test_a_single_mode_that_is_expected_is_taken_out_of_the_sound(
     left = (played.conj() * heard).mean(axis=0)[band] / (np.abs(played) ** 2).mean(axis=0)[band]
     assert np.abs(left / left.mean() - 1).max() < 0.1
     # Had the motion by itself been predicted to be clear, it would have been kept.
-    monkeypatch.setattr("visualmic.motion.beam._CLEAR_DB", -100.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("visualmic.motion.beam._CLEAR_DB", -100.0)
+        assert beamform(signals, frequency, length, bands, 40.0, expect).modes is None
+    # So too had the noise been predicted to outweigh what is undone.
+    foretold = iter([5.0, 5.0, 4.0])
+    monkeypatch.setattr(Posterior, "clearness_db", lambda *_: next(foretold))
     assert beamform(signals, frequency, length, bands, 40.0, expect).modes is None
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visualmic.compiled import compiled
-from visualmic.motion.modal_kernels import modal_cost, modal_prior
+from visualmic.motion.modal_kernels import penalised_cost
 
 # Steps that are remembered, and rows of room for each and beside them.
 REMEMBERED = 20
@@ -86,9 +86,10 @@ def modal_climb(
     numbers = memory[2 * REMEMBERED + 4]
     for i in range(bounded):
         packed[i] = min(max(packed[i], low[i]), high[i])
-    cost = modal_cost(
+    cost = penalised_cost(
         packed,
         count,
+        alike,
         frequency,
         covariance,
         weight,
@@ -101,7 +102,6 @@ def modal_climb(
         room,
         slope,
     )
-    cost += modal_prior(packed, count, alike, room, slope)
     known = 0
     for _ in range(steps):
         steepest = 0.0
@@ -162,9 +162,10 @@ def modal_climb(
                 if i < bounded:
                     there[i] = min(max(there[i], low[i]), high[i])
                 fall += slope[i] * (there[i] - packed[i])
-            new = modal_cost(
+            new = penalised_cost(
                 there,
                 count,
+                alike,
                 frequency,
                 covariance,
                 weight,
@@ -177,7 +178,6 @@ def modal_climb(
                 room,
                 slope_there,
             )
-            new += modal_prior(there, count, alike, room, slope_there)
             for i in range(total):
                 flatter += slope_there[i] * (there[i] - packed[i])
             if not new <= cost + _LEAST_FALL * fall:

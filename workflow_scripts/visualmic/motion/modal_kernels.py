@@ -235,6 +235,45 @@ def modal_prior(packed: Array, count: int, alike: bool, room: Array, gradient: A
 
 
 @compiled(
+    "f8[1], i8, b1, f8[1], c16[3], f8[1], f8[1], f8[2], f8[1], f8, c16[3], c16[3], f8[2], f8[1]"
+    " -> f8"
+)
+def penalised_cost(
+    packed: Array,
+    count: int,
+    alike: bool,
+    frequency: Array,
+    covariance: NDArray[np.complexfloating[Any]],
+    weight: Array,
+    heard: Array,
+    trend: Array,
+    expected: Array,
+    doubt: float,
+    transfers: NDArray[np.complexfloating[Any]],
+    patterns: NDArray[np.complexfloating[Any]],
+    room: Array,
+    gradient: Array,
+) -> float:
+    """Give the sum of :func:`modal_cost` and :func:`modal_prior`, and its derivatives."""
+    value = modal_cost(
+        packed,
+        count,
+        frequency,
+        covariance,
+        weight,
+        heard,
+        trend,
+        expected,
+        doubt,
+        transfers,
+        patterns,
+        room,
+        gradient,
+    )
+    return value + modal_prior(packed, count, alike, room, gradient)
+
+
+@compiled(
     "f8[1], f8, i8, f8[2], f8[2], f8[1], f8[1], f8[1], f8[1], c16[3], f8[1], f8[1], f8[2], f8[1],"
     " f8, c16[3], c16[3], f8[2], f8[2]"
 )
@@ -305,9 +344,10 @@ def random_walk(
         for i in range(2 * count, len(start)):
             there[i] *= np.sqrt(size / larger)
         if inside:
-            new = modal_cost(
+            new = penalised_cost(
                 there,
                 count,
+                True,
                 frequency,
                 covariance,
                 weight,
@@ -320,7 +360,6 @@ def random_walk(
                 room,
                 none,
             )
-            new += modal_prior(there, count, True, room, none)
             if np.log(chances[n]) < cost - new:
                 for i in range(len(start)):
                     here[i] = there[i]

@@ -18,7 +18,7 @@ from visualmic.motion.modal_kernels import (
     SIZE_SPREAD,
     TYPICAL_DAMPING,
     modal_cost,
-    modal_prior,
+    penalised_cost,
     random_walk,
     room_for,
 )
@@ -153,9 +153,7 @@ class Likelihood:
         """Minus the penalised log-likelihood of packed modes, and its derivatives."""
         gradient = np.empty(len(packed))
         told = self._told(count, self._weighed, gradient)
-        value = modal_cost(packed, count, *told)
-        value += modal_prior(packed, count, len(self._expected) > 0, told[-2], gradient)
-        return value, gradient
+        return penalised_cost(packed, count, len(self._expected) > 0, *told), gradient
 
     def _told(self, count: int, heard: Held, receiver: Floats) -> Any:
         """Give what the kernels are told of direction and priors, and what receives answers."""
