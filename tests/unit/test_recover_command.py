@@ -125,6 +125,7 @@ def test_without_diagnostics_nothing_else_is_written(folder: Path, tmp_path: Pat
 def test_every_switch_of_a_cure_runs(folder: Path, tmp_path: Path) -> None:
     switches = ["--no-follow", "--keep-comb", "--keep-flicker", "--keep-copies"]
     switches += [
+        "--keep-uneven-frames",
         "--keep-codec-noise",
         "--keep-resonances",
         "--exposure",

@@ -21,6 +21,7 @@ _SWITCHES = (
     "no_follow",
     "keep_comb",
     "keep_copies",
+    "keep_uneven_frames",
     "keep_codec_noise",
     "keep_resonances",
     "exposure",
@@ -84,6 +85,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-copies",
         action="store_true",
         help="count frames that the codec mostly copied like all others",
+    )
+    cures.add_argument(
+        "--keep-uneven-frames",
+        action="store_true",
+        help="do not make up for motion that the codec's predicted frames show smaller",
     )
     cures.add_argument(
         "--keep-codec-noise",
@@ -225,6 +231,7 @@ def _settings(arguments: argparse.Namespace) -> tuple[object, object]:
         remove_comb=not arguments.keep_comb,
         remove_flicker=not arguments.keep_flicker,
         doubt_copied_frames=not arguments.keep_copies,
+        even_frames=not arguments.keep_uneven_frames,
         require_agreement=not arguments.keep_codec_noise,
         undo_resonances=not arguments.keep_resonances,
         exposure=arguments.exposure or 0.0,

@@ -16,11 +16,12 @@ from visualmic.motion.spectra import (
     ShortTimeFourier,
     Spectra,
     blurred_over_frequency,
+    covariances,
     neighbours_mean,
 )
 
 # Bins over which the direction of the sound is averaged in a film coded between frames.
-_CODED_BINS = 6.0
+CODED_BINS = 6.0
 # Share of all frequencies in which a codec's errors are looked for, and the most of the motion's
 # power in any direction that they are taken for.
 _QUIET_SHARE = 0.04
@@ -157,12 +158,12 @@ def _point(
 
     centre = np.array([frequency[one].mean() for one in bands.bins])
     level = np.interp(np.log(np.maximum(frequency, 1.0)), np.log(centre), bands.level)
-    covariance = _covariances(stft, signals) / level[:, None, None]
+    covariance = covariances(stft, signals) / level[:, None, None]
     # Independent looks at each frequency: with few, neighbours in the band steady the direction.
     looks = 1.8 * total / length
     if bands.coded:
         # A codec's errors may outshine the sound at one frequency, each in a direction of its own.
-        steady = blurred_over_frequency(covariance, _CODED_BINS, bands.bins[0][0])
+        steady = blurred_over_frequency(covariance, CODED_BINS, bands.bins[0][0])
     else:
         steady = covariance.copy()
         for one in bands.bins:
@@ -256,17 +257,6 @@ def _seen_finely(signals: Floats, fps: float, frequency: Floats, level: Floats) 
     return Seen(middle, covariance / noise[:, None, None], looks)
 
 
-def _covariances(stft: ShortTimeFourier, signals: Floats) -> Spectra:
-    """Covariances (F, K, K) of signals (T, K) at each frequency."""
-    covariance: Spectra = np.zeros((stft.length // 2 + 1, *signals.shape[1:] * 2), np.complex128)
-    windows = 0
-    for spectra in stft.pieces(lambda start, stop: signals[start:stop], len(signals), whole=True):
-        by_frequency = spectra.transpose(1, 2, 0)
-        covariance += by_frequency @ by_frequency.conj().transpose(0, 2, 1)
-        windows += len(spectra)
-    return covariance / windows
-
-
 def _codec_whitener(signals: Floats, length: int, bands: Bands) -> Floats:
     """Find the filters (K, K) that make the errors of a codec alike in all directions.
 
@@ -275,7 +265,7 @@ def _codec_whitener(signals: Floats, length: int, bands: Bands) -> Floats:
     goes from frame to frame, as strong at one frequency as at another. Where there is least of the
     sound, in the band with the smallest determinant of the covariance, it is laid bare.
     """
-    covariance = _covariances(ShortTimeFourier(length, 2, "blackman-harris"), signals).real
+    covariance = covariances(ShortTimeFourier(length, 2, "blackman-harris"), signals).real
     covariance = covariance[bands.bins[0][0] :]
     wide = min(max(round(_QUIET_SHARE * len(covariance)), 4), len(covariance))
     sums = np.cumsum(np.pad(covariance, [(1, 0), (0, 0), (0, 0)]), axis=0)

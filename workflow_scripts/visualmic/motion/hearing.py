@@ -6,7 +6,7 @@ import numpy as np
 
 from visualmic.motion.agreement import is_coded_between_frames, measure_agreement
 from visualmic.motion.diagnosis import diagnose
-from visualmic.motion.frame_types import FreshFrames
+from visualmic.motion.frame_types import CodedFrames
 from visualmic.motion.interference import Cleaner
 from visualmic.motion.recovery import Recovery
 from visualmic.motion.signals import MotionSignals
@@ -25,6 +25,8 @@ class HearingSettings(WienerSettings):
         Take out what follows the brightness of the frame, where the lamp flickers.
     doubt_copied_frames : bool
         Let frames that a codec mostly copied from their neighbours count for less.
+    even_frames : bool
+        Make up for motion that frames predicted from both sides show smaller than the others.
     require_agreement : bool
         Give silence when a film is coded between frames and no distant parts of it move together:
         what stands out of the noise then is the codec's own.
@@ -33,6 +35,7 @@ class HearingSettings(WienerSettings):
     remove_comb: bool = True
     remove_flicker: bool = True
     doubt_copied_frames: bool = True
+    even_frames: bool = True
     require_agreement: bool = True
 
 
@@ -58,8 +61,9 @@ def combine_lucas_kanade(
     """
     settings = settings or HearingSettings()
     cleaner = Cleaner(motion, comb=settings.remove_comb, flicker=settings.remove_flicker)
-    fresh = FreshFrames(motion, cleaner.rows, settings.doubt_copied_frames)
-    combined = combine_channels(motion, fresh.rows, settings, learned)
+    frames = CodedFrames(motion, cleaner.rows, settings.doubt_copied_frames)
+    even = frames.even if settings.even_frames else None
+    combined = combine_channels(motion, frames.rows, settings, learned, even)
     agreement = None
     if settings.require_agreement and combined.heard and is_coded_between_frames(motion):
         agreement = measure_agreement(motion, cleaner.rows, settings.highpass_hz)
@@ -78,11 +82,18 @@ def combine_lucas_kanade(
                 combined.modes.frequency_hz, combined.modes.damping, strict=True
             )
         ]
-    if fresh.copied_share:
-        diagnosis.found["copied_frames"] = {"share": round(fresh.copied_share, 4)}
+    if frames.copied_share:
+        diagnosis.found["copied_frames"] = {"share": round(frames.copied_share, 4)}
         diagnosis.warnings.append(
-            f"the codec mostly copied {100 * fresh.copied_share:.0f} % of the frames from their"
+            f"the codec mostly copied {100 * frames.copied_share:.0f} % of the frames from their"
             " neighbours; they count for less, and the sound is poorer: film with less compression"
+        )
+    if combined.heard and frames.smaller is not None:
+        diagnosis.found["uneven_frames"] = {"gain": round(frames.smaller, 4)}
+        diagnosis.warnings.append(
+            "frames that the codec predicted from both sides show"
+            f" {100 * frames.smaller:.0f} % of the motion of the others; made up for, as far as"
+            " they show it: film with less compression, or without B-frames"
         )
     return Recovery(
         combined.sound,

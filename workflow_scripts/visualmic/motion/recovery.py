@@ -24,8 +24,8 @@ class Diagnosis:
         What the user should know, each with what was done about it or can be done.
     found : dict of str to dict
         What disturbs the sound, by name, each with its numbers: ``flicker``, ``uneven_light``,
-        ``codec_comb``, ``copied_frames``, ``shake``, ``saturation``, ``rounding``,
-        ``undersampling``, ``excess_noise``; every one has its line in `warnings`.
+        ``codec_comb``, ``copied_frames``, ``uneven_frames``, ``shake``, ``saturation``,
+        ``rounding``, ``undersampling``, ``excess_noise``; every one has its line in `warnings`.
     noise_floor_px : float or None
         Standard deviation per frame that noise gives to a common displacement, in pixels.
     crb_px : float or None

@@ -188,3 +188,14 @@ class ShortTimeFourier:
             out[n * self.hop : n * self.hop + self.length] += scale * piece
         lead = self.length - self.hop
         return out[lead : lead + total]
+
+
+def covariances(stft: ShortTimeFourier, signals: Floats) -> Spectra:
+    """Covariances (F, K, K) of signals (T, K) at each frequency."""
+    covariance: Spectra = np.zeros((stft.length // 2 + 1, *signals.shape[1:] * 2), np.complex128)
+    windows = 0
+    for spectra in stft.pieces(lambda start, stop: signals[start:stop], len(signals), whole=True):
+        by_frequency = spectra.transpose(1, 2, 0)
+        covariance += by_frequency @ by_frequency.conj().transpose(0, 2, 1)
+        windows += len(spectra)
+    return covariance / windows

@@ -57,6 +57,8 @@ _MAX_FACTORS = 12
 _ABOVE_EDGE = 1.15
 # Variance below which a channel holds only the rounding of arithmetic, in units of sensor noise.
 _LEAST_NOISE = 1e-4
+Even = Callable[[Floats, float, int, int, float], Floats | None]
+
 # Least noise of a channel of a film coded between frames, over the median of all.
 _CODED_FLOOR = 10.0
 _MODES_FROM_HZ = 40.0
@@ -158,6 +160,7 @@ def combine_channels(
     rows: Rows,
     settings: WienerSettings | None = None,
     learned: "Learned | None" = None,
+    even: Even | None = None,
 ) -> Combined:
     """Combine whitened motion channels to one sound.
 
@@ -171,6 +174,10 @@ def combine_channels(
     settings : WienerSettings, optional
     learned : Learned, optional
         What knows more of sounds than that they are not noise.
+    even : callable, optional
+        Where the codec lost something, gives combinations of the channels (T, K) as all frames
+        would show them, had they been coded alike, from these as they are, the cutoff of the
+        high-pass, the window's length, the first bin with sound and the noise's variance; or None.
 
     Returns
     -------
@@ -217,7 +224,12 @@ def combine_channels(
                 for start in range(0, total, 4096)
             ]
         )
-        filtered = highpass(projected, fps, settings.highpass_hz)
+        filtered = None
+        if bands.lossy and even is not None:
+            level = float(np.median(bands.level))
+            filtered = even(projected, settings.highpass_hz, length, bands.bins[0][0], level)
+        if filtered is None:
+            filtered = highpass(projected, fps, settings.highpass_hz)
         beam = beamform(
             filtered,
             frequency,
