@@ -11,6 +11,7 @@ from visualmic.motion.frame_gains import (
     frame_kinds,
     measure_gains,
     noise_of_kinds,
+    share_of_new,
 )
 from visualmic.motion.hearing import HearingSettings, combine_lucas_kanade
 from visualmic.motion.signals import MotionSignals
@@ -47,6 +48,16 @@ def seen(
     return (gains[kinds, None] * motion + left).astype(np.float32), motion
 
 
+def halves(
+    gains: Signal, kinds: NDArray[np.intp], spread: Signal, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The same motion twice, with noise of its own."""
+    one, motion = seen(gains, kinds, spread, seed)
+    rng = np.random.default_rng(seed + 200)
+    other = gains[kinds, None] * motion + rng.standard_normal(motion.shape) * spread[kinds, None]
+    return one, other.astype(np.float32)
+
+
 def test_rare_places_in_a_run_count_with_the_one_before() -> None:
     predicted = pattern(4000)
     predicted[400] = True
@@ -59,7 +70,7 @@ def test_rare_places_in_a_run_count_with_the_one_before() -> None:
 def test_gains_are_measured_whatever_the_noise(level: float) -> None:
     kinds = frame_kinds(pattern())
     spread = level * np.array([1.0, 2.0, 2.0, 2.0])
-    gains, without = measure_gains(seen(GAINS, kinds, spread)[0], kinds)
+    gains, without = measure_gains(*halves(GAINS, kinds, spread), kinds)
     assert gains == pytest.approx(GAINS / np.sqrt((GAINS**2).mean()), rel=0.06)
     assert without.shape == (8, 4)
     assert fall_behind(gains, without, kinds)
@@ -69,13 +80,25 @@ def test_frames_that_show_as_much_as_others_are_left_alone() -> None:
     kinds = frame_kinds(pattern())
     flat = np.ones(4)
     behind = [
-        fall_behind(*measure_gains(seen(flat, kinds, 0.5 * flat, seed)[0], kinds), kinds)
+        fall_behind(*measure_gains(*halves(flat, kinds, 0.5 * flat, seed), kinds), kinds)
         for seed in range(12)
     ]
     assert sum(behind) <= 1
     # More of the motion than the others show is no sign of a quantiser.
-    more = seen(GAINS[::-1], kinds, 0.1 * flat)[0]
-    assert not fall_behind(*measure_gains(more, kinds), kinds)
+    more = halves(GAINS[::-1], kinds, 0.1 * flat)
+    assert not fall_behind(*measure_gains(*more, kinds), kinds)
+
+
+def test_frames_that_repeat_those_around_them_hold_nothing_new() -> None:
+    kinds = frame_kinds(pattern())
+    one, other = halves(np.ones(4), kinds, np.full(4, 0.1))
+    own = share_of_new(one, other, kinds)
+    assert own > 0.5
+    for signals in (one, other):
+        coded = np.flatnonzero(kinds == 0)
+        for channel in signals.T:
+            channel[:] = np.interp(np.arange(FRAMES), coded, channel[coded])
+    assert abs(share_of_new(one, other, kinds)) < 0.02
 
 
 def test_the_noise_of_each_kind_is_told_by_directions_that_are_still() -> None:

@@ -9,9 +9,10 @@ pattern of frames, and folds about its frequency: with every fourth frame coded 
 
 .. math:: y(t) = a_{k(t)}\, x(t) + n(t), \qquad \operatorname{var} n(t) = \sigma_{k(t)}^2 .
 
-Noise of frames some way apart is independent, so their products tell the gains alone,
+The errors of blocks that do not touch have independent signs. With the motion as two halves of the
+blocks show it, :math:`y_1` and :math:`y_2`, products tell the gains alone,
 
-.. math:: E[\,y(t)^\top y(t + \tau)\,] = a_{k(t)}\, a_{k(t + \tau)}\, \rho(\tau), \qquad \tau \ge 2,
+.. math:: E[\,y_1(t)^\top y_2(t + \tau)\,] = a_{k(t)}\, a_{k(t + \tau)}\, \rho(\tau),
 
 by least squares in turn over gains and correlation. Then the motion is what is likeliest if it is
 stationary: of one direction at each frequency, which a Wiener filter :math:`H` finds. With the
@@ -41,10 +42,9 @@ from visualmic.motion.spectra import (
 )
 from visualmic.threads import in_threads
 
-# Frames apart, from which on noise is independent, and up to which sound is alike; and as many
-# frames as tell enough.
-_APART, _ALIKE = 2, 40
-_ENOUGH_FRAMES = 65536
+# Frames apart, up to which sound is alike; and as many frames as tell enough.
+_ALIKE = 32
+_ENOUGH_FRAMES = 32768
 # Least share of the frames, and number of them, that is a kind of its own.
 _LEAST_SHARE, _FEWEST = 0.05, 64
 _SEGMENTS = 8
@@ -60,6 +60,9 @@ _DEVIATIONS = 2.5
 # tell what is folded.
 _LEAST_PRECISION = 0.36
 _STEPS, _MOMENTUM = 4, 0.7
+# Share of the power of predicted frames that is not in the frames around them, below which they
+# repeat those, and the sound is not in them; and of a frame's surroundings what is too near an end.
+LEAST_NEW, _END = 0.35, 40
 
 
 def frame_kinds(bidirectional: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -90,13 +93,13 @@ def frame_kinds(bidirectional: NDArray[np.bool_]) -> NDArray[np.intp]:
     return np.asarray(kinds, np.intp)
 
 
-def measure_gains(signals: Floats, kinds: NDArray[np.intp]) -> tuple[Floats, Floats]:
+def measure_gains(first: Floats, second: Floats, kinds: NDArray[np.intp]) -> tuple[Floats, Floats]:
     """Measure how much of the motion each kind of frame shows.
 
     Parameters
     ----------
-    signals : ndarray, float32, (T, K)
-        Motion, without what is slower than sound.
+    first, second : ndarray, float32, (T, K)
+        Motion as two halves of the blocks show it, without what is slower than sound.
     kinds : ndarray, int, (T,)
         Kind of each frame.
 
@@ -106,14 +109,17 @@ def measure_gains(signals: Floats, kinds: NDArray[np.intp]) -> tuple[Floats, Flo
         Of each kind, with a mean square of one over the frames; and without one eighth of the film,
         for the jackknife.
     """
-    signals, kinds = _balanced(signals[:_ENOUGH_FRAMES]), kinds[:_ENOUGH_FRAMES]
-    total, count = len(signals), int(kinds.max()) + 1
+    kinds = kinds[:_ENOUGH_FRAMES]
+    total, count = len(kinds), int(kinds.max()) + 1
+    first, second = _balanced(first[:total], second[:total])
     segment = np.arange(total) * _SEGMENTS // total
     cells = _SEGMENTS * count * count
     products, pairs = [], []
-    for apart in range(_APART, min(_ALIKE, total)):
-        cell = (segment[:-apart] * count + kinds[:-apart]) * count + kinds[apart:]
-        product = np.einsum("tk,tk->t", signals[:-apart], signals[apart:])
+    for apart in range(-min(_ALIKE, total - 1), min(_ALIKE, total - 1) + 1):
+        one = slice(max(-apart, 0), total - max(apart, 0))
+        other = slice(max(apart, 0), total - max(-apart, 0))
+        cell = (segment[one] * count + kinds[one]) * count + kinds[other]
+        product = np.einsum("tk,tk->t", first[one], second[other])
         products.append(np.bincount(cell, product, cells))
         pairs.append(np.bincount(cell, minlength=cells).astype(np.float64))
     shape = (-1, _SEGMENTS, count, count)
@@ -127,12 +133,44 @@ def measure_gains(signals: Floats, kinds: NDArray[np.intp]) -> tuple[Floats, Flo
     return whole, np.array(without)
 
 
-def _balanced(signals: Floats) -> Floats:
+def _balanced(first: Floats, second: Floats) -> tuple[Floats, Floats]:
     """Bring loud moments of signals (T, K) nearer to the others."""
-    power = np.pad((signals**2).mean(axis=1, dtype=np.float64), _AROUND // 2, mode="edge")
-    sums = np.cumsum(np.pad(power, (1, 0)))
+    power = ((first + second) ** 2).mean(axis=1, dtype=np.float64)
+    sums = np.cumsum(np.pad(np.pad(power, _AROUND // 2, mode="edge"), (1, 0)))
     around = np.maximum(sums[_AROUND:] - sums[:-_AROUND], 1e-30)
-    return np.asarray(signals * (around ** (-_BALANCE / 2))[:, None], np.float32)
+    weight = (around ** (-_BALANCE / 2)).astype(np.float32)[:, None]
+    return first * weight, second * weight
+
+
+def share_of_new(first: Floats, second: Floats, kinds: NDArray[np.intp]) -> float:
+    """Share of the power of frames predicted from both sides that the frames around do not hold.
+
+    A codec that sends nothing for a frame shows a mean of those around it: it moves, too, but not
+    with the sound.
+
+    Parameters
+    ----------
+    first, second : ndarray, float32, (T, K)
+        Motion as two halves of the blocks show it, without what is slower than sound.
+    kinds : ndarray, int, (T,)
+        0 for frames that were not predicted from both sides.
+    """
+    total = min(len(kinds), _ENOUGH_FRAMES)
+    first, second = _balanced(first[:total], second[:total])
+    at = np.arange(total)
+    before = np.maximum.accumulate(np.where(kinds[:total] == 0, at, 0))
+    after = np.minimum.accumulate(np.where(kinds[:total] == 0, at, total - 1)[::-1])[::-1]
+    inside = (at >= _END) & (at < total - _END)
+    new = whole = 0.0
+    for kind in range(1, int(kinds.max()) + 1):
+        chosen = np.flatnonzero((kinds[:total] == kind) & inside)
+        three = [chosen, before[chosen], after[chosen]]
+        products = np.array([[float((first[i] * second[j]).sum()) for j in three] for i in three])
+        products = (products + products.T) / 2
+        told = np.linalg.lstsq(products[1:, 1:], products[1:, 0], rcond=None)[0]
+        new += products[0, 0] - float(told @ products[1:, 0])
+        whole += products[0, 0]
+    return new / whole if whole > 0 else 0.0
 
 
 def _fitted_gains(products: Floats, pairs: Floats, share: Floats) -> Floats:
@@ -153,7 +191,7 @@ def _fitted_gains(products: Floats, pairs: Floats, share: Floats) -> Floats:
 
 
 def fall_behind(gains: Floats, without: Floats, kinds: NDArray[np.intp]) -> bool:
-    """Tell whether frames predicted from both sides surely show less of the motion.
+    """Tell whether frames predicted from both sides surely show less of the motion than others.
 
     Parameters
     ----------

@@ -11,11 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from visualmic.motion.frame_gains import (
+    LEAST_NEW,
     even_frames,
     fall_behind,
     frame_kinds,
     measure_gains,
     noise_of_kinds,
+    share_of_new,
 )
 from visualmic.motion.reference import Floats
 from visualmic.motion.signals import MotionSignals
@@ -79,17 +81,23 @@ class CodedFrames:
         return part if self._weight is None else part * self._weight[start:stop, None]
 
     def even(
-        self, signals: Floats, highpass_hz: float, length: int, first: int, level: float
+        self,
+        halves: tuple[Floats, Floats],
+        highpass_hz: float,
+        length: int,
+        lowest: int,
+        level: float,
     ) -> Floats | None:
         """Give motion as all frames would show it, had they been coded alike.
 
         Parameters
         ----------
-        signals : ndarray, float32, (T, K)
-            Combinations of what :meth:`rows` gives.
+        halves : tuple of ndarray, float32, (T, K)
+            Combinations of what :meth:`rows` gives, as one half of the blocks and as the other
+            add to them.
         highpass_hz : float
             Slower motion is taken out, in hertz.
-        length, first : int
+        length, lowest : int
             Samples in a window of the spectra, and the bin from which on there is sound.
         level : float
             Variance of the noise in each combination.
@@ -98,24 +106,26 @@ class CodedFrames:
         -------
         ndarray, float32, (T, K), or None
             None where frames predicted from both sides do not surely show less than the others, or
-            hardly show anything.
+            hardly show anything of their own.
         """
         kinds = self._kinds
         if kinds is None:
             return None
-        if self._weight is not None:
-            signals = signals / self._weight[:, None]
-        signals = highpass(signals, self._fps, highpass_hz)
-        gains, without = measure_gains(signals, kinds)
+        weight = np.float32(1) if self._weight is None else self._weight[:, None]
+        first, second = (highpass(one / weight, self._fps, highpass_hz) for one in halves)
+        gains, without = measure_gains(first, second, kinds)
         if not fall_behind(gains, without, kinds):
             return None
+        if share_of_new(first, second, kinds) < LEAST_NEW:
+            return None
+        signals = first + second
         share = np.bincount(kinds) / len(kinds)
         noise = np.maximum(noise_of_kinds(signals, kinds), self._noise_ratio)
         noise[0] = 1.0
         noise *= level / float(share @ noise)
         # A copy tells less than its little noise lets it seem.
         noise[1:] /= self._trust
-        evened = even_frames(signals, kinds, gains, noise, length, first)
+        evened = even_frames(signals, kinds, gains, noise, length, lowest)
         if evened is not None:
             self.smaller = float(share[1:] @ gains[1:] / share[1:].sum() / gains[0])
         return evened

@@ -35,6 +35,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from visualmic.errors import VisualMicError
 from visualmic.motion.agreement import is_coded_between_frames
@@ -57,7 +58,8 @@ _MAX_FACTORS = 12
 _ABOVE_EDGE = 1.15
 # Variance below which a channel holds only the rounding of arithmetic, in units of sensor noise.
 _LEAST_NOISE = 1e-4
-Even = Callable[[Floats, float, int, int, float], Floats | None]
+# Cells along each side of the frame, every other one of which makes a half.
+_CELLS = 4
 
 # Least noise of a channel of a film coded between frames, over the median of all.
 _CODED_FLOOR = 10.0
@@ -66,6 +68,9 @@ _MODES_FROM_HZ = 40.0
 _RIGID_SHARE = 1e-4
 # Following a swaying camera leaves errors of its own up to here.
 _SWAY_LEFT_HZ = 80.0
+
+
+Even = Callable[[tuple[Floats, Floats], float, int, int, float], Floats | None]
 
 
 @dataclass(frozen=True)
@@ -176,8 +181,9 @@ def combine_channels(
         What knows more of sounds than that they are not noise.
     even : callable, optional
         Where the codec lost something, gives combinations of the channels (T, K) as all frames
-        would show them, had they been coded alike, from these as they are, the cutoff of the
-        high-pass, the window's length, the first bin with sound and the noise's variance; or None.
+        would show them, had they been coded alike, or None: from what two halves of the blocks add
+        to them as they are, the cutoff of the high-pass, the window's length, the first bin with
+        sound and the noise's variance.
 
     Returns
     -------
@@ -218,18 +224,15 @@ def combine_channels(
         above = bands.above(_SWAY_LEFT_HZ, frequency)
         bases.insert(0, (_SWAY_LEFT_HZ, _factor_space(motion, above, settings)))
     for lowest_hz, basis in bases:
-        projected = np.concatenate(
-            [
-                rows(start, min(start + 4096, total)) @ basis.astype(np.float32)
-                for start in range(0, total, 4096)
-            ]
-        )
         filtered = None
         if bands.lossy and even is not None:
+            half = _half_of_blocks(motion)[:, None]
+            both = _projected(rows, total, np.concatenate([basis * half, basis * ~half], axis=1))
+            one, other = np.split(both, 2, axis=1)
             level = float(np.median(bands.level))
-            filtered = even(projected, settings.highpass_hz, length, bands.bins[0][0], level)
+            filtered = even((one, other), settings.highpass_hz, length, bands.bins[0][0], level)
         if filtered is None:
-            filtered = highpass(projected, fps, settings.highpass_hz)
+            filtered = highpass(_projected(rows, total, basis), fps, settings.highpass_hz)
         beam = beamform(
             filtered,
             frequency,
@@ -256,6 +259,22 @@ def combine_channels(
         channel_snr=np.abs(channel) ** 2 / bands.noise,
         modes=beam.modes,
     )
+
+
+def _projected(rows: Rows, total: int, basis: Floats) -> Floats:
+    """Combine all channels by filters (C, K): (T, K)."""
+    filters = basis.astype(np.float32)
+    parts = (rows(start, min(start + 4096, total)) for start in range(0, total, 4096))
+    return np.concatenate([part @ filters for part in parts])
+
+
+def _half_of_blocks(motion: MotionSignals) -> NDArray[np.bool_]:
+    """Choose the channels (C,) of every other cell of a coarse grid, as on a chessboard."""
+    cells = [
+        np.unique(motion.arrays[name], return_inverse=True)[1] for name in ("block_y", "block_x")
+    ]
+    coarse = [_CELLS * one // (one.max() + 1) for one in cells]
+    return np.repeat((coarse[0] + coarse[1]) % 2 == 0, 2)
 
 
 def _band_covariances(
