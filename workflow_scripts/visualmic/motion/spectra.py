@@ -15,6 +15,8 @@ Rows = Callable[[int, int], Floats]
 
 # Power of the slow motion over that of the rest, below which a signal's start holds none.
 _SLOW_SHARE = 0.02
+# Windows that are transformed back together.
+_AT_ONCE = 64
 
 
 def highpass(signals: Floats, fps: float, cutoff_hz: float) -> Floats:
@@ -181,13 +183,16 @@ class ShortTimeFourier:
 
     def inverse(self, spectra: Spectra, total: int) -> Floats:
         """Overlap and add spectra (windows, F) as :meth:`pieces` scales them: (total,)."""
-        out = np.zeros((len(spectra) - 1) * self.hop + self.length)
-        scale = np.sqrt(self.energy) * self.hop / self.energy
-        for n, spectrum in enumerate(spectra):
-            piece = irfft(spectrum, self.length) * self.window
-            out[n * self.hop : n * self.hop + self.length] += scale * piece
+        overlap = self.length // self.hop
+        out = np.zeros((len(spectra) + overlap - 1, self.hop))
+        scaled = self.window * (np.sqrt(self.energy) * self.hop / self.energy)
+        for first in range(0, len(spectra), _AT_ONCE):
+            pieces = irfft(spectra[first : first + _AT_ONCE], self.length, axis=1) * scaled
+            parts = pieces.reshape(len(pieces), overlap, self.hop)
+            for part in range(overlap):
+                out[first + part : first + part + len(parts)] += parts[:, part]
         lead = self.length - self.hop
-        return out[lead : lead + total]
+        return out.ravel()[lead : lead + total]
 
 
 def covariances(stft: ShortTimeFourier, signals: Floats) -> Spectra:
