@@ -90,6 +90,18 @@ def test_modes_that_all_but_cancel_are_no_objects(monkeypatch):
     assert identify_modes(seen) is None
 
 
+def test_the_search_ends_where_next_to_nothing_is_left(monkeypatch):
+    # As where what is left is no noise, and each further mode explains a little of it.
+    monkeypatch.setattr(modal, "_WORTH", 0.0)
+    monkeypatch.setattr(modal, "_LEAST_OF_REST", 0.0)
+    seen = seen_of(response(RESONANCES, DAMPING, SHAPES), falling(1000.0))
+    model = identify_modes(seen)
+    assert model is not None
+    assert len(model.frequency_hz) <= 5
+    monkeypatch.setattr(modal, "_EXPLAINED", -1.0)
+    assert identify_modes(seen) is None
+
+
 def test_modes_of_different_shapes_do_not_cancel():
     apart = ModalModel(np.array([100.0, 200.0]), np.array([0.1, 0.1]), np.eye(2), 0.0)
     against = ModalModel(

@@ -45,6 +45,9 @@ _LEAST_SHARE, _LEAST_OF_REST = 0.006, 0.3
 # modes may leave unexplained.
 CLEARLY = 4.0
 _MOST_UNEXPLAINED = 0.04
+# Share below which what is left is no reason to look on: further modes would be taken for what is
+# none of the object's.
+_EXPLAINED = 0.01
 # Where so many modes leave more than half of the turning, and each further one more than half of
 # that, as many as there are will not explain it: what turns is no object's.
 _MODES_FOR_HALF = 3
@@ -99,7 +102,7 @@ def identify_modes(
         cancelling = model.cancelling(seen.frequency_hz[used], search.heard)
         if share <= _MOST_UNEXPLAINED and cancelling < _MOST_CANCELLING:
             found = model
-        if gets_nowhere(modes, share):
+        if gets_nowhere(modes, share) or (found is model and share <= _EXPLAINED):
             break
     # Enough modes turn in any way: a search that does not come to its end has found nothing.
     return found if len(best.log_frequency) < most else None
