@@ -1,5 +1,7 @@
 """The combination of channels, on channels whose content is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from arrays import ArrayFrames, shifted_frames, texture
@@ -92,6 +94,9 @@ def test_a_single_mode_that_is_expected_is_taken_out_of_the_sound(
     heard = beam.spectra * beam.gain * np.sqrt(beam.level)
     left = (played.conj() * heard).mean(axis=0)[band] / (np.abs(played) ** 2).mean(axis=0)[band]
     assert np.abs(left / left.mean() - 1).max() < 0.1
+    # Where what frames lack was filled in, what modes leave is no noise, and tells nothing.
+    filled = replace(bands, filled=True)
+    assert beamform(signals, frequency, length, filled, 40.0, expect).modes is None
     # Had the motion by itself been predicted to be clear, it would have been kept.
     with monkeypatch.context() as patch:
         patch.setattr("visualmic.motion.beam._CLEAR_DB", -100.0)
@@ -100,6 +105,29 @@ def test_a_single_mode_that_is_expected_is_taken_out_of_the_sound(
     foretold = iter([5.0, 5.0, 4.0])
     monkeypatch.setattr(Posterior, "clearness_db", lambda *_: next(foretold))
     assert beamform(signals, frequency, length, bands, 40.0, expect).modes is None
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_two_modes_are_told_by_no_motion_and_three_are(count: int) -> None:
+    total, length = 8800, 512
+    rng = np.random.default_rng(1)
+    resonances, damping = np.array([170.0, 390.0, 640.0])[:count], 0.1
+    shapes = np.array([[1.0, 0.4, -0.7, 0.2], [0.3, -1.0, 0.5, 0.6], [-0.5, 0.6, 0.4, 1.0]])[:count]
+    fine = np.fft.rfftfreq(total, 1 / FPS)
+    ratio = fine[:, None] / resonances
+    response = (1 / (1 - ratio**2 + 2j * damping * ratio)) @ shapes
+    sound = np.fft.rfft(rng.standard_normal(total))
+    signals = 30 * np.fft.irfft(sound[:, None] * response, total, axis=0)
+    signals += rng.standard_normal(signals.shape)
+    frequency = np.fft.rfftfreq(length, 1 / FPS)
+    bins = [np.arange(8, 60), np.arange(60, 257)]
+    bands = Bands(bins, np.zeros((2, 1, 1)), np.ones(2), np.ones(4), np.ones(2))
+    modes = beamform(signals, frequency, length, bands, 40.0).modes
+    if count < 3:
+        assert modes is None
+    else:
+        assert modes is not None
+        assert modes.frequency_hz == pytest.approx(resonances, rel=0.03)
 
 
 def test_what_noise_alone_may_show_is_silent_but_for_what_begins_at_once() -> None:

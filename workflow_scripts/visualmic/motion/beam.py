@@ -32,6 +32,8 @@ _MOST_ERROR = 0.03
 # must be predicted to have, to be kept.
 _MOST_UNEXPLAINED = 1.45
 _CLEAR_DB = 12.0
+# Modes below which the motion alone does not tell them: many sets of two turn it alike.
+_FEWEST_MODES = 3
 # Local ratio of sound to noise that noise alone does not reach, and the one that is heard at
 # frequencies whose mean stands out by as much as noise may by chance.
 _LOUD, _FAINT = 5.0, 2.0
@@ -49,7 +51,8 @@ _LONG_S, _JOINED = 4.0, 0.008
 class Bands:
     """Covariances (bands, C, C) of the channels, their noise, and its level in each band.
 
-    ``coded`` says whether frames were predicted from others, ``lossy`` whether that lost something.
+    ``coded`` says whether frames were predicted from others, ``lossy`` whether that lost something,
+    ``filled`` whether what frames lack was filled in, so that what is left of them is no noise.
     """
 
     bins: list[NDArray[np.intp]]
@@ -59,6 +62,7 @@ class Bands:
     level: Floats
     coded: bool = False
     lossy: bool = False
+    filled: bool = False
 
     def above(self, lowest_hz: float, frequency_hz: Floats) -> "Bands":
         """Give the bands above a frequency alone; all of them where none is."""
@@ -187,17 +191,18 @@ def _point(
     if modes_from_hz is None:
         return plain()
     seen = Seen(frequency, covariance, np.full(len(frequency), looks))
-    modes = identify_modes(seen, lowest_hz=modes_from_hz)
+    alone = identify_modes(seen, lowest_hz=modes_from_hz)
+    modes = alone if alone is not None and len(alone.damping) >= _FEWEST_MODES else None
     unmixing = None if modes is None else _inverse(modes.response(frequency))
-    if expect is not None:
+    if expect is not None and not bands.filled:
         pointed = plain()
         posterior = sample_modes(
             seen,
             _seen_finely(signals, 2 * frequency[-1], frequency, level),
             expect(pointed, frequency),
             lowest_hz=modes_from_hz,
-            alone=modes,
-            most_unexplained=_MOST_UNEXPLAINED if bands.lossy or modes is not None else np.inf,
+            alone=alone,
+            most_unexplained=_MOST_UNEXPLAINED if bands.lossy or alone is not None else np.inf,
         )
         if posterior is not None:
             loud = np.maximum(pointed.power - 1, 0) * (frequency >= modes_from_hz)

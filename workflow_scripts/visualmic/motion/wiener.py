@@ -231,6 +231,7 @@ def combine_channels(
             one, other = np.split(both, 2, axis=1)
             level = float(np.median(bands.level))
             filtered = even((one, other), settings.highpass_hz, length, bands.bins[0][0], level)
+        bands.filled = filtered is not None
         if filtered is None:
             filtered = highpass(_projected(rows, total, basis), fps, settings.highpass_hz)
         beam = beamform(
