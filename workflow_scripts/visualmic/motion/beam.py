@@ -96,6 +96,8 @@ class Beam:
         Power that noise alone adds by having been pointed at.
     modes : ModalModel or None
         Resonances that `gain` takes out.
+    bends : bool
+        Whether the motion is that of modes, be they told or not.
     """
 
     spectra: Spectra
@@ -105,6 +107,7 @@ class Beam:
     pattern: Floats
     bias: float
     modes: ModalModel | None
+    bends: bool = False
 
 
 # What is expected of the response of the object before its modes are looked for.
@@ -217,16 +220,17 @@ def _point(
                 if after > before:
                     modes, unmixing = posterior.likeliest, mean
         if unmixing is None:
-            return pointed
+            return replace(pointed, bends=alone is not None)
     if unmixing is None:
-        return plain()
+        return replace(plain(), bends=alone is not None)
     gain = np.linalg.norm(unmixing, axis=1)
     direction = unmixing.conj() / gain[:, None]
     beam = along(direction, strongest @ pattern, 0.0)
     # As loud as the motion, so that the sound stays in pixels.
     loud = np.maximum(beam.power - 1, 0) * level
     before, after = ((loud * np.abs(one) ** 2).sum() for one in (beam.gain, gain))
-    return replace(beam, gain=gain * np.sqrt(before / max(after, 1e-30)), modes=modes)
+    gain *= np.sqrt(before / max(after, 1e-30))
+    return replace(beam, gain=gain, modes=modes, bends=True)
 
 
 def _inverse(response: Spectra) -> Spectra:

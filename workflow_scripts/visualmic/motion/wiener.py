@@ -242,7 +242,7 @@ def combine_channels(
             lowest_hz if settings.undo_resonances else None,
             learned.expect if learned else None,
         )
-        if beam.modes is not None:
+        if beam.bends:
             break
     spectrum, snr = (learned.clear if learned else wiener_gain)(beam, settings, frequency)
     # A shutter averages the motion while it is open.
