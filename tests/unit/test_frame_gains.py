@@ -13,6 +13,7 @@ from visualmic.motion.frame_gains import (
     noise_of_kinds,
     share_of_new,
 )
+from visualmic.motion.frame_types import CodedFrames
 from visualmic.motion.hearing import HearingSettings, combine_lucas_kanade
 from visualmic.motion.signals import MotionSignals
 
@@ -151,3 +152,33 @@ def test_a_sound_is_heard_without_what_a_codec_folded() -> None:
     assert "uneven_frames" not in plain.diagnosis.found
     assert si_sdr(heard, even.sound) > si_sdr(heard, plain.sound) + 6
     assert "uneven_frames" not in combine_lucas_kanade(film(np.ones(4))[0]).diagnosis.found
+
+
+def test_a_film_whose_beginning_has_no_predicted_frames_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("visualmic.motion.frame_gains._ENOUGH_FRAMES", 2048)
+    predicted = pattern()
+    predicted[:2048] = False
+    motion, _ = film(np.ones(4))
+    motion.arrays["bidirectional"] = predicted
+    frames = CodedFrames(motion, lambda start, stop: motion.signals[start:stop])
+    seen_so = halves(GAINS, frame_kinds(predicted), np.full(4, 0.1))
+    assert frames.even(seen_so, 20.0, LENGTH, FIRST, 0.02) is None
+
+
+def test_only_what_was_made_up_for_last_is_told() -> None:
+    motion, _ = film(np.ones(4))
+    kinds = frame_kinds(pattern())
+    frames = CodedFrames(motion, lambda start, stop: motion.signals[start:stop])
+    uneven, flat = (halves(gains, kinds, np.full(4, 0.1)) for gains in (GAINS, np.ones(4)))
+    assert frames.even(uneven, 20.0, LENGTH, FIRST, 0.02) is not None
+    assert frames.smaller == pytest.approx(0.51, abs=0.03)
+    assert frames.even(flat, 20.0, LENGTH, FIRST, 0.02) is None
+    assert frames.smaller is None
+    # Copies move as the frames around them do, whatever their loudness.
+    for signals in uneven:
+        coded = np.flatnonzero(kinds == 0)
+        for channel in signals.T:
+            channel[:] = np.interp(np.arange(FRAMES), coded, channel[coded])
+    assert frames.even(uneven, 20.0, LENGTH, FIRST, 0.02) is None

@@ -109,8 +109,9 @@ def measure_gains(first: Floats, second: Floats, kinds: NDArray[np.intp]) -> tup
         Of each kind, with a mean square of one over the frames; and without one eighth of the film,
         for the jackknife.
     """
+    count = int(kinds.max()) + 1
     kinds = kinds[:_ENOUGH_FRAMES]
-    total, count = len(kinds), int(kinds.max()) + 1
+    total = len(kinds)
     first, second = _balanced(first[:total], second[:total])
     segment = np.arange(total) * _SEGMENTS // total
     cells = _SEGMENTS * count * count

@@ -109,6 +109,7 @@ class CodedFrames:
             hardly show anything of their own.
         """
         kinds = self._kinds
+        self.smaller = None
         if kinds is None:
             return None
         weight = np.float32(1) if self._weight is None else self._weight[:, None]
