@@ -44,6 +44,8 @@ class Tracked:
         Whitened displacement of each block.
     gain : ndarray, float32, (B,)
         Brightness of the frame relative to the reference, less one.
+    offset : ndarray, float32, (B,)
+        Grey levels that were added to all of the frame.
     residual : ndarray, float32, (B,)
         Mean squared weighted difference from the reference, gain and offset removed.
     shift : ndarray, float32, (B, 2)
@@ -52,6 +54,7 @@ class Tracked:
 
     signals: Floats
     gain: Floats
+    offset: Floats
     residual: Floats
     shift: Floats
 
@@ -182,6 +185,7 @@ class BlockTracker:
             pool=pool,
             threads=threads,
         )
+        self.light_variance = self._comparison.light_variance
         self._position: Floats = np.zeros(2)
         self._still: _Layout | None = None
 
@@ -213,6 +217,23 @@ class BlockTracker:
             cleaned.append(one - self.weight * (offset + gain * contrast))
         return np.stack(cleaned)
 
+    def light_coupling(self) -> Floats:
+        """Give what a unit of the frame's gain, and of its offset, changes in each channel, (2, C).
+
+        Zeros where neither is taken out of the blocks.
+        """
+        coupling = np.zeros((2, 2 * self.grid.count), np.float32)
+        if self.illumination and not self.local_illumination:
+            still = int(self.templates.slots(self.templates.quantise(np.zeros(2))[0]))
+            one = self.templates.with_one[still]
+            level = self.mean_level - self._comparison.mean
+            for row, left in zip(
+                coupling, (self.templates.with_centred[still] + level * one, one), strict=True
+            ):
+                solved = np.einsum("bij,bj->bi", self.templates.inverse[still], left)
+                whiten_blocks(solved[None].astype(np.float32), self.whitener, row[None])
+        return coupling
+
     def track(self, frames: NDArray[np.uint8]) -> Tracked:
         """Measure a batch of frames (B, H, W) that follows the one before."""
         count = len(frames)
@@ -230,6 +251,7 @@ class BlockTracker:
         return Tracked(
             signals,
             gain,
+            light[-1],
             residual,
             shift.astype(np.float32),
         )

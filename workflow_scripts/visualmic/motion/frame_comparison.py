@@ -39,6 +39,8 @@ class FrameComparison:
         Mean level of the reference where frames are compared.
     limit : int
         Most pixels that a frame is followed.
+    light_variance : tuple of float
+        Variance that the sensor's noise gives gain and offset of a frame.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class FrameComparison:
         self._margin = -1
         self.limit = max(0, min(height, width) // 4)
         self._set_margin(0)
+        self.light_variance = (1.0 / self._power, 1.0 / self._level)
 
     @cached_property
     def _curvature(self) -> Floats:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from visualmic.motion.reference import Floats, shifted_with_gradient
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.spectra import Rows, Spectra
+from visualmic.motion.steady_light import unneeded_light
 
 _CHUNK = 4096
 # A lamp's line stands this far above its neighbours in the brightness, in amplitude.
@@ -77,6 +78,7 @@ class Cleaner:
         self._coupling: Floats | None = None
         self._pattern: Floats | None = None
         self._phase: NDArray[np.int64] | None = None
+        self._light = unneeded_light(motion)
         lamp = find_flicker(motion)
         self.flicker_hz = lamp.frequency_hz
         self.flicker_share = lamp.share
@@ -91,6 +93,9 @@ class Cleaner:
     def rows(self, start: int, stop: int) -> Floats:
         """Give the cleaned channels of frames `start` to `stop`, (n, C)."""
         part: Floats = np.asarray(self._signals[start:stop], np.float32)
+        if self._light is not None:
+            trembling, coupling = self._light
+            part = part - trembling[start:stop] @ coupling
         if self._flicker is not None and self._coupling is not None:
             part = part - self._flicker[start:stop] @ self._coupling
         if self._pattern is not None and self._phase is not None:

@@ -118,7 +118,8 @@ def measure_lucas_kanade(
         ``signals`` float32 (T, 2 * blocks), whitened: in units of the standard deviation that
         sensor noise gives, so ``noise_std`` is one. ``arrays`` holds ``block_y``, ``block_x``,
         ``block_size``, ``whitener`` (blocks, 2, 2) with ``z = whitener @ d``, ``reference``
-        (H, W), and per frame ``gain``, ``residual`` and ``global_shift`` (T, 2) in pixels.
+        (H, W), ``light_coupling`` (2, 2 * blocks), what a unit of gain and of offset takes from the
+        channels, and per frame ``gain``, ``offset``, ``residual`` and ``global_shift`` (T, 2) in pixels.
 
     Raises
     ------
@@ -132,6 +133,7 @@ def measure_lucas_kanade(
     with ThreadPoolExecutor(threads) as pool:
         tracker = _prepare(lead, settings, pool, threads)
         gains: list[Floats] = []
+        offsets: list[Floats] = []
         residuals: list[Floats] = []
         shifts: list[Floats] = []
         signals = SignalSpool(2 * tracker.grid.count, Path(spool) if spool else None)
@@ -139,6 +141,7 @@ def measure_lucas_kanade(
             tracked = tracker.track(batch)
             signals.append(tracked.signals)
             gains.append(tracked.gain)
+            offsets.append(tracked.offset)
             residuals.append(tracked.residual)
             shifts.append(tracked.shift)
             if progress is not None:
@@ -158,6 +161,8 @@ def measure_lucas_kanade(
             "keyframes": keyframes,
             "bidirectional": np.asarray(getattr(source, "bidirectional", ()), np.bool_),
             "gain": np.concatenate(gains),
+            "offset": np.concatenate(offsets),
+            "light_coupling": tracker.light_coupling(),
             "residual": np.concatenate(residuals),
             "global_shift": np.concatenate(shifts),
         },
@@ -167,6 +172,7 @@ def measure_lucas_kanade(
             "noise_read": tracker.noise.read,
             "noise_shot": tracker.noise.shot,
             "illumination": "local" if tracker.local_illumination else "global",
+            "light_variance": list(tracker.light_variance),
             "cramer_rao_px": tracker.cramer_rao_px,
             "unusable_fraction": tracker.unusable_fraction,
             "retracked_fraction": tracker.retracked / max(tracker.tracked, 1),
