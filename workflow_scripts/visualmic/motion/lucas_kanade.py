@@ -119,7 +119,8 @@ def measure_lucas_kanade(
         sensor noise gives, so ``noise_std`` is one. ``arrays`` holds ``block_y``, ``block_x``,
         ``block_size``, ``whitener`` (blocks, 2, 2) with ``z = whitener @ d``, ``reference``
         (H, W), ``light_coupling`` (2, 2 * blocks), what a unit of gain and of offset takes from the
-        channels, and per frame ``gain``, ``offset``, ``residual`` and ``global_shift`` (T, 2) in pixels.
+        channels, and per frame ``gain``, ``offset``, ``residual`` and ``global_shift`` (T, 2) in
+        pixels.
 
     Raises
     ------
