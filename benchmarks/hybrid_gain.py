@@ -143,7 +143,7 @@ def targets(rows: list[Row]) -> list[tuple[bool, str]]:
         (
             median >= LEAST_GAIN_DB,
             f"median gain in SI-SDR {median:+.2f} dB, of 3 wanted; mean {gain.mean():+.2f} dB, most"
-            f" {gain.max():+.1f} dB",
+            f" {gain.max():+.1f} dB; medians {np.median(plain):.2f} and {np.median(hybrid):.2f} dB",
         ),
         (
             worse < MOST_WORSE,

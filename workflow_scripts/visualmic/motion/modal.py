@@ -47,12 +47,15 @@ CLEARLY = 4.0
 _MOST_UNEXPLAINED = 0.04
 # Share below which what is left is no reason to look on: further modes would be taken for what is
 # none of the object's.
-_EXPLAINED = 0.01
+_EXPLAINED = 0.005
+# Standard deviations of what noise leaves, within which nothing is left at all.
+_CHANCE = 4.0
 # Where so many modes leave more than half of the turning, and each further one more than half of
 # that, as many as there are will not explain it: what turns is no object's.
 _MODES_FOR_HALF = 3
-# How much more the modes may move than their sum: modes that all but cancel are no object's.
-_MOST_CANCELLING = 20.0
+# How much more the modes may move than their sum: modes that all but cancel are no object's. Where
+# they explain all there is, they may more.
+_MOST_CANCELLING, _MOST_CANCELLING_IF_COMPLETE = 20.0, 100.0
 
 
 def identify_modes(
@@ -100,9 +103,11 @@ def identify_modes(
         share = max(left, 0.0) / (turning - search.noise)
         model = best.model(share)
         cancelling = model.cancelling(seen.frequency_hz[used], search.heard)
-        if share <= _MOST_UNEXPLAINED and cancelling < _MOST_CANCELLING:
+        complete = left <= _CHANCE * np.sqrt(search.noise)
+        allowed = _MOST_CANCELLING_IF_COMPLETE if complete else _MOST_CANCELLING
+        if share <= _MOST_UNEXPLAINED and cancelling < allowed:
             found = model
-        if gets_nowhere(modes, share) or (found is model and share <= _EXPLAINED):
+        if gets_nowhere(modes, share) or (found is model and (complete or share <= _EXPLAINED)):
             break
     # Enough modes turn in any way: a search that does not come to its end has found nothing.
     return found if len(best.log_frequency) < most else None
