@@ -128,6 +128,7 @@ def test_every_switch_of_a_cure_runs(folder: Path, tmp_path: Path) -> None:
         "--keep-uneven-frames",
         "--keep-codec-noise",
         "--keep-resonances",
+        "--keep-sway",
         "--exposure",
         "0.25",
         "--illumination",

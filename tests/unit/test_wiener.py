@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from arrays import ArrayFrames, shifted_frames, texture
+from channels import bending, line_power, made_motion, noise
 from numpy.typing import NDArray
 from visualmic.errors import VisualMicError
 from visualmic.evaluate.equaliser import info
@@ -12,7 +13,7 @@ from visualmic.evaluate.waveform import si_sdr
 from visualmic.motion.beam import Bands, Beam, _seen_finely, beamform, local_gain
 from visualmic.motion.displaced_templates import Templates
 from visualmic.motion.frame_comparison import FrameComparison
-from visualmic.motion.hearing import HearingSettings
+from visualmic.motion.hearing import HearingSettings, combine_lucas_kanade
 from visualmic.motion.methods import method_named, recover
 from visualmic.motion.modal_model import Expected
 from visualmic.motion.modal_posterior import Posterior
@@ -346,3 +347,30 @@ def test_noise_seen_in_long_windows_is_of_unit_power_in_all_directions(seconds: 
     louder = _seen_finely(signals, FPS, frequency, level)
     halved = louder.covariance[-1] / seen.covariance[-1]
     np.testing.assert_allclose(halved, 0.5, rtol=0.02)
+
+
+def test_what_a_sway_leaves_behind_is_left_out_where_it_is_louder_than_the_sound() -> None:
+    total = 6600
+    time_s = np.arange(total) / FPS
+    sway = 0.2 * np.sin(2 * np.pi * 1.3 * time_s)
+    error = 0.004 * np.sin(2 * np.pi * 35 * time_s)
+    tone = 0.002 * np.sin(2 * np.pi * 310 * time_s)
+
+    def heard(slow: NDArray[np.float64], swings: bool, **settings: bool) -> tuple[float, float]:
+        motion = made_motion(bending(slow + tone) + noise(total), FPS)
+        if swings:
+            motion.arrays["global_shift"] = np.outer(sway, [1.0, 0.5])
+        recovery = combine_lucas_kanade(motion, HearingSettings(**settings))
+        told = recovery.diagnosis.found.get("shake", {}).get("left_out_below_hz", 0)
+        lines = [float(line_power(recovery.sound[:, None], hz, FPS)[0]) for hz in (35, 310)]
+        return lines[0] / lines[1], told
+
+    share, told = heard(error, True)
+    assert share < 1e-3
+    assert told == 80
+    assert heard(error, True, remove_sway=False)[0] > 1
+    # Without a sway it is a sound, and so is what is not louder than the rest.
+    assert heard(error, False)[0] > 1
+    share, told = heard(0.2 * error, True)
+    assert share > 0.05
+    assert told == 0

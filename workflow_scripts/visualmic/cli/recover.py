@@ -24,6 +24,7 @@ _SWITCHES = (
     "keep_uneven_frames",
     "keep_codec_noise",
     "keep_resonances",
+    "keep_sway",
     "exposure",
 )
 
@@ -100,6 +101,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-resonances",
         action="store_true",
         help="do not take the object's own resonances out of the sound",
+    )
+    cures.add_argument(
+        "--keep-sway",
+        action="store_true",
+        help="do not leave out what is slower than 80 Hz where the picture sways and little else is"
+        " heard",
     )
     cures.add_argument(
         "--exposure",
@@ -234,6 +241,7 @@ def _settings(arguments: argparse.Namespace) -> tuple[object, object]:
         even_frames=not arguments.keep_uneven_frames,
         require_agreement=not arguments.keep_codec_noise,
         undo_resonances=not arguments.keep_resonances,
+        remove_sway=not arguments.keep_sway,
         exposure=arguments.exposure or 0.0,
     )
     return measure, combine

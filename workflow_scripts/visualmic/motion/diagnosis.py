@@ -67,7 +67,7 @@ def diagnose(
     for name, number, text in (
         *_light(motion, cleaner),
         *_codec(motion, cleaner),
-        *_camera(motion),
+        *_camera(motion, combined),
         *_sensor(motion, combined),
     ):
         result.found[name] = number
@@ -192,7 +192,7 @@ def _listed(lines_hz: list[float]) -> str:
     return f"{', '.join(shown)} Hz{more}"
 
 
-def _camera(motion: MotionSignals) -> list[Finding]:
+def _camera(motion: MotionSignals, combined: Combined) -> list[Finding]:
     slow = sway_rms_px(motion)
     if slow <= LEAST_SWAY_PX:
         return []
@@ -202,10 +202,17 @@ def _camera(motion: MotionSignals) -> list[Finding]:
         if followed
         else "it was not followed, as asked, only filtered out"
     )
+    numbers = {"rms_px": round(slow, 4), "below_hz": SWAY_BELOW_HZ, "followed": followed}
+    if combined.above_hz:
+        numbers["left_out_below_hz"] = combined.above_hz
+        done += (
+            f" and all below {combined.above_hz:.0f} Hz left out, where what it leaves behind was"
+            " louder than all else"
+        )
     return [
         (
             "shake",
-            {"rms_px": round(slow, 4), "below_hz": SWAY_BELOW_HZ, "followed": followed},
+            numbers,
             f"the camera or the object sways by {slow:.2f} px rms below {SWAY_BELOW_HZ:.0f} Hz;"
             f" {done}, but a tripod is better",
         )

@@ -32,7 +32,7 @@ References
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,8 @@ class WienerSettings:
         Let the Wiener gain follow the sound in time; else it is one gain for each frequency.
     undo_resonances : bool
         Take the object's resonances out of the sound, where the motion gives them away.
+    remove_sway : bool
+        Leave out what is slower than 80 Hz where the picture sways and little else would be heard.
     exposure : float
         Share of the frame interval in which the shutter was open: what it smeared is made up for.
         At 0 the sound is that of the motion as it was filmed.
@@ -102,6 +104,7 @@ class WienerSettings:
     factors: int = 4
     suppress_noise: bool = True
     undo_resonances: bool = True
+    remove_sway: bool = True
     exposure: float = 0.0
 
     def __post_init__(self) -> None:
@@ -148,6 +151,8 @@ class Combined:
         Power of the sound over the noise in each channel.
     modes : ModalModel or None
         The object's resonances, which the sound is free of; None where they were not found.
+    above_hz : float
+        Frequency below which what following a sway leaves behind was left out, in hertz, or 0.
     """
 
     sound: Floats
@@ -158,6 +163,7 @@ class Combined:
     factors: int
     channel_snr: Floats
     modes: ModalModel | None = None
+    above_hz: float = 0.0
 
 
 def combine_channels(
@@ -219,7 +225,8 @@ def combine_channels(
     nothing.noise_level = float(np.median(bands.level) * np.median(bands.noise))
     if bases[0][1].shape[1] == 0:
         return nothing
-    if settings.undo_resonances and sway_rms_px(motion) > LEAST_SWAY_PX:
+    sways = sway_rms_px(motion) > LEAST_SWAY_PX
+    if settings.undo_resonances and sways:
         # What following the sway leaves behind is none of the object's modes.
         above = bands.above(_SWAY_LEFT_HZ, frequency)
         bases.insert(0, (_SWAY_LEFT_HZ, _factor_space(motion, above, settings)))
@@ -244,6 +251,11 @@ def combine_channels(
         )
         if beam.bends:
             break
+    if sways and settings.remove_sway and _mostly_slow(beam, frequency, settings.highpass_hz):
+        faster = replace(settings, highpass_hz=_SWAY_LEFT_HZ)
+        return replace(
+            combine_channels(motion, rows, faster, learned, even), above_hz=_SWAY_LEFT_HZ
+        )
     spectrum, snr = (learned.clear if learned else wiener_gain)(beam, settings, frequency)
     # A shutter averages the motion while it is open.
     spectrum /= np.sinc(settings.exposure * frequency / fps).astype(np.float32)
@@ -260,6 +272,14 @@ def combine_channels(
         channel_snr=np.abs(channel) ** 2 / bands.noise,
         modes=beam.modes,
     )
+
+
+def _mostly_slow(beam: Beam, frequency: Floats, highpass_hz: float) -> bool:
+    """Tell whether most of what is heard is as slow as what following a sway leaves behind."""
+    loud = np.maximum(beam.power - 1, 0) * beam.level * np.abs(beam.gain) ** 2
+    loud[frequency < highpass_hz] = 0
+    slow = frequency < _SWAY_LEFT_HZ
+    return bool(loud[slow].sum() > loud[~slow].sum())
 
 
 def _projected(rows: Rows, total: int, basis: Floats) -> Floats:
