@@ -5,6 +5,7 @@ import pytest
 from channels import bending, made_motion, noise
 from numpy.typing import NDArray
 from visualmic.motion.agreement import Agreement, is_coded_between_frames, measure_agreement
+from visualmic.motion.hearing import combine_lucas_kanade
 from visualmic.motion.signals import MotionSignals
 
 FPS = 2000.0
@@ -102,3 +103,24 @@ def test_coding_between_frames_shows_in_the_key_frames(
     keyframes: range | tuple[int, ...], expected: bool
 ) -> None:
     assert is_coded_between_frames(made_motion(noise(FRAMES), FPS, keyframes)) == expected
+
+
+def test_a_short_sound_in_a_film_that_lost_nothing_is_heard() -> None:
+    # One segment alone: signs of its own leave it as it is.
+    burst = 0.03 * np.sin(2 * np.pi * 160 * TIME) * (np.abs(TIME - 1.0) < 0.025)
+    motion = made_motion(bending(burst) + noise(FRAMES), FPS, range(0, FRAMES, 12))
+    found = agreement(motion)
+    assert found is not None
+    assert not found.found.any()
+    assert "no sound" in combine_lucas_kanade(motion).diagnosis.verdict
+    motion.attributes["lossless"] = True
+    sound = combine_lucas_kanade(motion).sound
+    assert np.corrcoef(sound[1900:2100], burst[1900:2100])[0, 1] ** 2 > 0.7
+
+
+def test_a_copy_that_lost_nothing_of_a_film_that_had_is_still_doubted() -> None:
+    # Errors that stay until a block is coded anew are none of a sensor.
+    lasting = np.repeat(3 * noise(FRAMES // 12 + 1), 12, axis=0)[:FRAMES]
+    motion = made_motion(lasting + 0.5 * noise(FRAMES, 1), FPS, range(0, FRAMES, 12))
+    motion.attributes["lossless"] = True
+    assert not combine_lucas_kanade(motion).sound.any()

@@ -17,6 +17,7 @@ from visualmic.motion.hearing import HearingSettings, combine_lucas_kanade
 from visualmic.motion.methods import method_named, recover
 from visualmic.motion.modal_model import Expected
 from visualmic.motion.modal_posterior import Posterior
+from visualmic.motion.recovery import Recovery
 from visualmic.motion.spectra import ShortTimeFourier, highpass
 
 FPS = 2200.0
@@ -356,11 +357,14 @@ def test_what_a_sway_leaves_behind_is_left_out_where_it_is_louder_than_the_sound
     error = 0.004 * np.sin(2 * np.pi * 35 * time_s)
     tone = 0.002 * np.sin(2 * np.pi * 310 * time_s)
 
-    def heard(slow: NDArray[np.float64], swings: bool, **settings: bool) -> tuple[float, float]:
-        motion = made_motion(bending(slow + tone) + noise(total), FPS)
+    def recovered(moves: NDArray[np.float64], swings: bool = True, **settings: bool) -> Recovery:
+        motion = made_motion(bending(moves) + noise(total), FPS)
         if swings:
             motion.arrays["global_shift"] = np.outer(sway, [1.0, 0.5])
-        recovery = combine_lucas_kanade(motion, HearingSettings(**settings))
+        return combine_lucas_kanade(motion, HearingSettings(**settings))
+
+    def heard(slow: NDArray[np.float64], swings: bool, **settings: bool) -> tuple[float, float]:
+        recovery = recovered(slow + tone, swings, **settings)
         told = recovery.diagnosis.found.get("shake", {}).get("left_out_below_hz", 0)
         lines = [float(line_power(recovery.sound[:, None], hz, FPS)[0]) for hz in (35, 310)]
         return lines[0] / lines[1], told
@@ -374,3 +378,6 @@ def test_what_a_sway_leaves_behind_is_left_out_where_it_is_louder_than_the_sound
     share, told = heard(0.2 * error, True)
     assert share > 0.05
     assert told == 0
+    # Where there is nothing else, there is no sound.
+    assert not recovered(error).sound.any()
+    assert recovered(error, remove_sway=False).sound.any()

@@ -65,7 +65,10 @@ def combine_lucas_kanade(
     even = frames.even if settings.even_frames else None
     combined = combine_channels(motion, frames.rows, settings, learned, even)
     agreement = None
-    if settings.require_agreement and combined.heard and is_coded_between_frames(motion):
+    # A film that lost nothing here may have been coded before: its noise then tells.
+    clean = combined.sensor_noise and motion.attributes.get("lossless", False)
+    coded = is_coded_between_frames(motion) and not clean
+    if settings.require_agreement and combined.heard and coded:
         agreement = measure_agreement(motion, cleaner.rows, settings.highpass_hz)
         if agreement is not None and not agreement.found.any():
             combined = replace(

@@ -64,6 +64,8 @@ _CELLS = 4
 # Least noise of a channel of a film coded between frames, over the median of all.
 _CODED_FLOOR = 10.0
 _MODES_FROM_HZ = 40.0
+# Noise within this factor of the sensor's is the sensor's.
+_NEAR_SENSOR = 1.33
 # Share of all motion's power that motion as a whole may leave unexplained where it is all there is.
 _RIGID_SHARE = 1e-4
 # Following a swaying camera leaves errors of its own up to here.
@@ -151,6 +153,8 @@ class Combined:
         Power of the sound over the noise in each channel.
     modes : ModalModel or None
         The object's resonances, which the sound is free of; None where they were not found.
+    sensor_noise : bool
+        Whether the noise is as strong at every frequency as the sensor's alone would be.
     above_hz : float
         Frequency below which what following a sway leaves behind was left out, in hertz, or 0.
     """
@@ -163,6 +167,7 @@ class Combined:
     factors: int
     channel_snr: Floats
     modes: ModalModel | None = None
+    sensor_noise: bool = False
     above_hz: float = 0.0
 
 
@@ -223,13 +228,16 @@ def combine_channels(
     bases = [(_MODES_FROM_HZ, _factor_space(motion, bands, settings))]
     # Whitening by another level, the bands' own change by its inverse.
     nothing.noise_level = float(np.median(bands.level) * np.median(bands.noise))
+    nothing.sensor_noise = _is_of_sensor(bands)
     if bases[0][1].shape[1] == 0:
         return nothing
     sways = sway_rms_px(motion) > LEAST_SWAY_PX
     if settings.undo_resonances and sways:
         # What following the sway leaves behind is none of the object's modes.
         above = bands.above(_SWAY_LEFT_HZ, frequency)
-        bases.insert(0, (_SWAY_LEFT_HZ, _factor_space(motion, above, settings)))
+        faster = _factor_space(motion, above, settings)
+        if faster.shape[1]:
+            bases.insert(0, (_SWAY_LEFT_HZ, faster))
     for lowest_hz, basis in bases:
         filtered = None
         if bands.lossy and even is not None:
@@ -252,9 +260,9 @@ def combine_channels(
         if beam.bends:
             break
     if sways and settings.remove_sway and _mostly_slow(beam, frequency, settings.highpass_hz):
-        faster = replace(settings, highpass_hz=_SWAY_LEFT_HZ)
+        settings = replace(settings, highpass_hz=_SWAY_LEFT_HZ)
         return replace(
-            combine_channels(motion, rows, faster, learned, even), above_hz=_SWAY_LEFT_HZ
+            combine_channels(motion, rows, settings, learned, even), above_hz=_SWAY_LEFT_HZ
         )
     spectrum, snr = (learned.clear if learned else wiener_gain)(beam, settings, frequency)
     # A shutter averages the motion while it is open.
@@ -268,10 +276,17 @@ def combine_channels(
         frequency_hz=frequency,
         snr=snr,
         noise_level=nothing.noise_level,
+        sensor_noise=nothing.sensor_noise,
         factors=basis.shape[1],
         channel_snr=np.abs(channel) ** 2 / bands.noise,
         modes=beam.modes,
     )
+
+
+def _is_of_sensor(bands: Bands) -> bool:
+    """Tell whether the noise of each band is what the noise model of the sensor says."""
+    level = bands.level * np.median(bands.noise)
+    return bool(level.min() > 1 / _NEAR_SENSOR and level.max() < _NEAR_SENSOR)
 
 
 def _mostly_slow(beam: Beam, frequency: Floats, highpass_hz: float) -> bool:
