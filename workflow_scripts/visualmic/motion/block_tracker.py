@@ -177,7 +177,7 @@ class BlockTracker:
         self._followed_variance = (
             self._reliable[:, None] / np.maximum(eigenvalues, _LEAST_INFORMATION)
         ).ravel()
-        self._comparison = FrameComparison(
+        self.comparison = FrameComparison(
             self.reference,
             self.weight,
             illumination=illumination,
@@ -185,7 +185,6 @@ class BlockTracker:
             pool=pool,
             threads=threads,
         )
-        self.light_variance = self._comparison.light_variance
         self._position: Floats = np.zeros(2)
         self._still: _Layout | None = None
 
@@ -217,28 +216,11 @@ class BlockTracker:
             cleaned.append(one - self.weight * (offset + gain * contrast))
         return np.stack(cleaned)
 
-    def light_coupling(self) -> Floats:
-        """Give what a unit of the frame's gain, and of its offset, changes in each channel, (2, C).
-
-        Zeros where neither is taken out of the blocks.
-        """
-        coupling = np.zeros((2, 2 * self.grid.count), np.float32)
-        if self.illumination and not self.local_illumination:
-            still = int(self.templates.slots(self.templates.quantise(np.zeros(2))[0]))
-            one = self.templates.with_one[still]
-            level = self.mean_level - self._comparison.mean
-            for row, left in zip(
-                coupling, (self.templates.with_centred[still] + level * one, one), strict=True
-            ):
-                solved = np.einsum("bij,bj->bi", self.templates.inverse[still], left)
-                whiten_blocks(solved[None].astype(np.float32), self.whitener, row[None])
-        return coupling
-
     def track(self, frames: NDArray[np.uint8]) -> Tracked:
         """Measure a batch of frames (B, H, W) that follows the one before."""
         count = len(frames)
         self.tracked += count
-        coarse, *light, residual = self._comparison.compare(frames, self._position)
+        coarse, *light, residual = self.comparison.compare(frames, self._position)
         position = np.tile(self._position, (count, 1))
         if self._follow:
             far = np.abs(coarse - position).max(axis=1) > self._linear_px
@@ -297,12 +279,12 @@ class BlockTracker:
             if not wanted.any():
                 break
             self.retracked += int(np.count_nonzero(wanted.any(axis=1)))
-            held = np.clip(target, -self._comparison.limit, self._comparison.limit)
+            held = np.clip(target, -self.comparison.limit, self.comparison.limit)
             at = np.where(wanted[..., None], held, at)
         lost = layout.lost
         if self.swings:
             if self.illumination:
-                gain = self._comparison.gain_of_light(gain, shift - whole)
+                gain = self.comparison.gain_of_light(gain, shift - whole)
             compared = self._compare_around(frames, displacement, shift)
             displacement, shift, _ = self._solve(compared, gain, offset)
             lost = compared[0].layout.lost
@@ -322,9 +304,7 @@ class BlockTracker:
         aim: Floats = np.repeat(shift[:, None, :], self.grid.count, axis=1)
         own = self._reliable & (np.abs(displacement - aim).max(axis=2) > _BLOCK_LINEAR_PX)
         aim[own] = displacement[own]
-        around = self.templates.around(
-            np.clip(aim, -self._comparison.limit, self._comparison.limit)
-        )
+        around = self.templates.around(np.clip(aim, -self.comparison.limit, self.comparison.limit))
         # All see the same pixels of the frame, so that no block is lost to one of them only.
         _, whole, _ = self.templates.quantise(around[0][0])
         wanted = np.ones(aim.shape[:2], np.bool_)
@@ -381,7 +361,7 @@ class BlockTracker:
         frame = np.zeros((len(displacement), 6))
         templates = self.templates
         # Gain is about the mean level of the comparison, the templates' about their own.
-        level = offset + gain * (self.mean_level - self._comparison.mean)
+        level = offset + gain * (self.mean_level - self.comparison.mean)
         uniform = self.illumination and not self.local_illumination
         for one in compared:
             solve_blocks(
@@ -499,12 +479,12 @@ class BlockTracker:
 
     def pixel_residuals(self, frames: NDArray[np.uint8]) -> Floats:
         """Take light and motion from frames (B, H, W) near the reference; give what is left."""
-        _, whole, gain, offset, _ = self._comparison.compare(frames, self._position)
+        _, whole, gain, offset, _ = self.comparison.compare(frames, self._position)
         displacement, _, gain = self._fit(frames, np.zeros((len(frames), 2)), whole, gain, offset)
         _, gradient_x, gradient_y = shifted_with_gradient(self.reference, 0.0, 0.0)
         left = np.empty(frames.shape, np.float32)
         for t, frame in enumerate(frames):
-            model = self.reference + gain[t] * (self.reference - self._comparison.mean) + offset[t]
+            model = self.reference + gain[t] * (self.reference - self.comparison.mean) + offset[t]
             model -= self.grid.spread(displacement[t, :, 0]) * gradient_x
             model -= self.grid.spread(displacement[t, :, 1]) * gradient_y
             left[t] = frame - model

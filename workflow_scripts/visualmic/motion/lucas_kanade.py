@@ -42,6 +42,7 @@ from visualmic.motion.reference import (
     unusable_pixels,
 )
 from visualmic.motion.signals import MotionSignals, SignalSpool
+from visualmic.motion.steady_light import light_coupling
 from visualmic.motion.wandering_light import information_under_light
 from visualmic.progress import Progress
 from visualmic.threads import default_threads
@@ -163,7 +164,7 @@ def measure_lucas_kanade(
             "bidirectional": np.asarray(getattr(source, "bidirectional", ()), np.bool_),
             "gain": np.concatenate(gains),
             "offset": np.concatenate(offsets),
-            "light_coupling": tracker.light_coupling(),
+            "light_coupling": light_coupling(tracker),
             "residual": np.concatenate(residuals),
             "global_shift": np.concatenate(shifts),
         },
@@ -173,7 +174,7 @@ def measure_lucas_kanade(
             "noise_read": tracker.noise.read,
             "noise_shot": tracker.noise.shot,
             "illumination": "local" if tracker.local_illumination else "global",
-            "light_variance": list(tracker.light_variance),
+            "light_variance": list(tracker.comparison.light_variance),
             "cramer_rao_px": tracker.cramer_rao_px,
             "unusable_fraction": tracker.unusable_fraction,
             "retracked_fraction": tracker.retracked / max(tracker.tracked, 1),

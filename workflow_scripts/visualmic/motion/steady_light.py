@@ -12,6 +12,8 @@ and the rest, :math:`x - h * x`, is given back to the blocks, to which it couple
 
 import numpy as np
 
+from visualmic.motion.block_tracker import BlockTracker
+from visualmic.motion.projection import whiten_blocks
 from visualmic.motion.reference import Floats
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.spectra import ShortTimeFourier
@@ -19,6 +21,25 @@ from visualmic.motion.spectra import ShortTimeFourier
 _WINDOW_S = 0.25
 # Standard deviations by which the power of the light must stand above that of the noise.
 _ABOVE_CHANCE = 3.0
+
+
+def light_coupling(tracker: BlockTracker) -> Floats:
+    """Give what a unit of the frame's gain, and of its offset, changes in each channel, (2, C).
+
+    Zeros where neither is taken out of the blocks.
+    """
+    coupling = np.zeros((2, 2 * tracker.grid.count), np.float32)
+    if tracker.illumination and not tracker.local_illumination:
+        templates = tracker.templates
+        still = int(templates.slots(templates.quantise(np.zeros(2))[0]))
+        one = templates.with_one[still]
+        # The gain is about the mean level of the comparison, the templates' about their own.
+        contrast = templates.with_centred[still]
+        contrast = contrast + (tracker.mean_level - tracker.comparison.mean) * one
+        for row, left in zip(coupling, (contrast, one), strict=True):
+            solved = np.einsum("bij,bj->bi", templates.inverse[still], left)
+            whiten_blocks(solved[None].astype(np.float32), tracker.whitener, row[None])
+    return coupling
 
 
 def unneeded_light(motion: MotionSignals) -> tuple[Floats, Floats] | None:
