@@ -124,3 +124,13 @@ def test_a_copy_that_lost_nothing_of_a_film_that_had_is_still_doubted() -> None:
     motion = made_motion(lasting + 0.5 * noise(FRAMES, 1), FPS, range(0, FRAMES, 12))
     motion.attributes["lossless"] = True
     assert not combine_lucas_kanade(motion).sound.any()
+
+
+def test_as_little_agreement_as_a_codec_shows_in_still_pictures_is_none() -> None:
+    weak = np.random.default_rng(5).standard_normal(FRAMES)
+    found = agreement(made_motion(bending(0.001 * weak) + noise(FRAMES), FPS))
+    assert found is not None
+    slight = (found.ratio > 1.25) & (found.ratio < 1.45)
+    assert slight.any()
+    assert not found.found[slight].any()
+    assert found.found[found.ratio > 1.65].all()
