@@ -378,6 +378,9 @@ def test_what_a_sway_leaves_behind_is_left_out_where_it_is_louder_than_the_sound
     share, told = heard(0.2 * error, True)
     assert share > 0.05
     assert told == 0
+    # A bass is no such error.
+    bass = 0.006 * np.sin(2 * np.pi * 62 * time_s)
+    assert heard(bass, True)[1] == 0
     # Where there is nothing else, there is no sound.
     assert not recovered(error).sound.any()
     assert recovered(error, remove_sway=False).sound.any()

@@ -105,8 +105,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cures.add_argument(
         "--keep-sway",
         action="store_true",
-        help="do not leave out what is slower than 80 Hz where the picture sways and little else is"
-        " heard",
+        help="do not leave out what is slower than 80 Hz where the picture sways and that drowns"
+        " the rest",
     )
     cures.add_argument(
         "--exposure",

@@ -70,6 +70,8 @@ _NEAR_SENSOR = 1.33
 _RIGID_SHARE = 1e-4
 # Following a swaying camera leaves errors of its own up to here.
 _SWAY_LEFT_HZ = 80.0
+# Most of them are slower than this, and what a bass plays is faster.
+_MOST_SWAY_HZ = 40.0
 
 
 Even = Callable[[tuple[Floats, Floats], float, int, int, float], Floats | None]
@@ -94,7 +96,7 @@ class WienerSettings:
     undo_resonances : bool
         Take the object's resonances out of the sound, where the motion gives them away.
     remove_sway : bool
-        Leave out what is slower than 80 Hz where the picture sways and little else would be heard.
+        Leave out what is slower than 80 Hz where the picture sways and that drowns the rest.
     exposure : float
         Share of the frame interval in which the shutter was open: what it smeared is made up for.
         At 0 the sound is that of the motion as it was filmed.
@@ -259,7 +261,7 @@ def combine_channels(
         )
         if beam.bends:
             break
-    if sways and settings.remove_sway and _mostly_slow(beam, frequency, settings.highpass_hz):
+    if sways and settings.remove_sway and _drowned_by_sway(beam, frequency, settings.highpass_hz):
         settings = replace(settings, highpass_hz=_SWAY_LEFT_HZ)
         return replace(
             combine_channels(motion, rows, settings, learned, even), above_hz=_SWAY_LEFT_HZ
@@ -289,12 +291,12 @@ def _is_of_sensor(bands: Bands) -> bool:
     return bool(level.min() > 1 / _NEAR_SENSOR and level.max() < _NEAR_SENSOR)
 
 
-def _mostly_slow(beam: Beam, frequency: Floats, highpass_hz: float) -> bool:
-    """Tell whether most of what is heard is as slow as what following a sway leaves behind."""
+def _drowned_by_sway(beam: Beam, frequency: Floats, highpass_hz: float) -> bool:
+    """Tell whether what is as slow as following a sway leaves behind drowns all else."""
     loud = np.maximum(beam.power - 1, 0) * beam.level * np.abs(beam.gain) ** 2
     loud[frequency < highpass_hz] = 0
-    slow = frequency < _SWAY_LEFT_HZ
-    return bool(loud[slow].sum() > loud[~slow].sum())
+    slowest, faster = frequency < _MOST_SWAY_HZ, frequency >= _SWAY_LEFT_HZ
+    return bool(loud[slowest].sum() > loud[faster].sum())
 
 
 def _projected(rows: Rows, total: int, basis: Floats) -> Floats:
