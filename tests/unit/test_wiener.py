@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from visualmic.errors import VisualMicError
 from visualmic.evaluate.equaliser import info
 from visualmic.evaluate.waveform import si_sdr
+from visualmic.motion import hearing
 from visualmic.motion.beam import Bands, Beam, _seen_finely, beamform, local_gain
 from visualmic.motion.displaced_templates import Templates
 from visualmic.motion.frame_comparison import FrameComparison
@@ -18,7 +19,8 @@ from visualmic.motion.methods import method_named, recover
 from visualmic.motion.modal_model import Expected
 from visualmic.motion.modal_posterior import Posterior
 from visualmic.motion.recovery import Recovery
-from visualmic.motion.spectra import ShortTimeFourier, highpass
+from visualmic.motion.signals import MotionSignals
+from visualmic.motion.spectra import Rows, ShortTimeFourier, highpass
 
 FPS = 2200.0
 
@@ -384,3 +386,21 @@ def test_what_a_sway_leaves_behind_is_left_out_where_it_is_louder_than_the_sound
     # Where there is nothing else, there is no sound.
     assert not recovered(error).sound.any()
     assert recovered(error, remove_sway=False).sound.any()
+
+
+def test_a_codec_is_not_believed_for_what_a_sway_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    total = 6600
+    time_s = np.arange(total) / FPS
+    moves = 0.02 * np.sin(2 * np.pi * 35 * time_s) + 0.004 * np.sin(2 * np.pi * 310 * time_s)
+    motion = made_motion(bending(moves) + noise(total), FPS, range(0, total, 60))
+    motion.arrays["global_shift"] = np.outer(0.2 * np.sin(2 * np.pi * 1.3 * time_s), [1.0, 0.5])
+    asked = []
+
+    def agree(motion: MotionSignals, rows: Rows, lowest_hz: float) -> None:
+        asked.append(lowest_hz)
+
+    monkeypatch.setattr(hearing, "measure_agreement", agree)
+    assert combine_lucas_kanade(motion).sound.any()
+    assert asked == [80]

@@ -69,7 +69,8 @@ def combine_lucas_kanade(
     clean = combined.sensor_noise and motion.attributes.get("lossless", False)
     coded = is_coded_between_frames(motion) and not clean
     if settings.require_agreement and combined.heard and coded:
-        agreement = measure_agreement(motion, cleaner.rows, settings.highpass_hz)
+        lowest_hz = max(settings.highpass_hz, combined.above_hz)
+        agreement = measure_agreement(motion, cleaner.rows, lowest_hz)
         if agreement is not None and not agreement.found.any():
             combined = replace(
                 combined,
