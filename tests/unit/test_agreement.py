@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from channels import bending, made_motion, noise
 from numpy.typing import NDArray
-from visualmic.motion.agreement import Agreement, is_coded_between_frames, measure_agreement
+from visualmic.motion.agreement import (
+    Agreement,
+    _against_surrogates,
+    is_coded_between_frames,
+    measure_agreement,
+)
 from visualmic.motion.hearing import combine_lucas_kanade
 from visualmic.motion.signals import MotionSignals
 
@@ -127,10 +132,13 @@ def test_a_copy_that_lost_nothing_of_a_film_that_had_is_still_doubted() -> None:
 
 
 def test_as_little_agreement_as_a_codec_shows_in_still_pictures_is_none() -> None:
-    weak = np.random.default_rng(5).standard_normal(FRAMES)
-    found = agreement(made_motion(bending(0.001 * weak) + noise(FRAMES), FPS))
-    assert found is not None
-    slight = (found.ratio > 1.25) & (found.ratio < 1.45)
-    assert slight.any()
-    assert not found.found[slight].any()
-    assert found.found[found.ratio > 1.65].all()
+    rng = np.random.default_rng(5)
+    shape = (30, 20, 200)
+    independent = rng.standard_normal(shape) + 1j * rng.standard_normal(shape)
+    common = rng.standard_normal((30, 20, 1)) + 1j * rng.standard_normal((30, 20, 1))
+    apart = ~np.kron(np.eye(100, dtype=bool), np.ones((2, 2), bool))
+    for share, least, most, believed in ((0.016, 1.2, 1.45, False), (0.05, 1.7, 9.0, True)):
+        spectra = (independent + np.sqrt(share) * common).astype(np.complex64)
+        ratio, found = _against_surrogates(spectra, apart, [np.arange(20)])
+        assert least < ratio[0] < most
+        assert found[0] == believed

@@ -97,13 +97,16 @@ def test_the_search_ends_where_next_to_nothing_is_left(monkeypatch):
     monkeypatch.setattr(modal, "_WORTH", 0.0)
     monkeypatch.setattr(modal, "_LEAST_OF_REST", 0.0)
     seen = seen_of(response(RESONANCES, DAMPING, SHAPES), falling(1000.0))
-    model = identify_modes(seen)
-    assert model is not None
-    assert len(model.frequency_hz) == 4
-    monkeypatch.setattr(modal, "_CHANCE", -1e9)
-    assert len(identify_modes(seen).frequency_hz) <= 5
-    monkeypatch.setattr(modal, "_EXPLAINED", -1.0)
-    assert identify_modes(seen) is None
+
+    def found(explained, chance):
+        monkeypatch.setattr(modal, "_EXPLAINED", explained)
+        monkeypatch.setattr(modal, "_CHANCE", chance)
+        return identify_modes(seen)
+
+    # Where what is left is no more than noise leaves, and where it is next to nothing.
+    assert len(found(-1.0, 4.0).frequency_hz) == 4
+    assert len(found(0.01, -1e9).frequency_hz) <= 5
+    assert found(-1.0, -1e9) is None
 
 
 def test_modes_of_different_shapes_do_not_cancel():

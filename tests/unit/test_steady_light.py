@@ -64,6 +64,41 @@ def test_a_lamp_that_flickers_and_drifts_is_still_taken_out() -> None:
     assert after.sum() < 0.1 * before.sum()
 
 
+def test_what_light_takes_from_the_blocks_is_what_it_couples_to() -> None:
+    # Every fourth row, those that the light is fitted to, is brighter than the others.
+    film = lit_film()[:300].astype(np.int64)
+    film[:, ::4] += 40
+    film = np.clip(film, 0, 255).astype(np.uint8)
+    kept, taken = measured(film, "none"), measured(film)
+    light = np.column_stack([taken.arrays[name] for name in ("gain", "offset")])
+    expected = light @ taken.arrays["light_coupling"]
+    difference = np.asarray(taken.signals) - np.asarray(kept.signals)
+    difference -= difference.mean(axis=0)
+    expected -= expected.mean(axis=0)
+    assert np.abs(expected).max() > 1
+    error = np.std(difference - expected) / np.std(expected)
+    assert error < 0.1
+
+
+@pytest.mark.parametrize(
+    ("strength", "trembles"), [(4.0, 0.25), (0.3, 1.0)], ids=["light that wanders", "codec"]
+)
+def test_what_is_given_back_is_what_the_sensor_explains(strength: float, trembles: float) -> None:
+    motion = made_motion(noise(4000), FPS)
+    light = np.sqrt(strength) * np.random.default_rng(2).standard_normal((4000, 2))
+    # A lamp's line that would be lost in the noise of the sensor, but not in that of the codec.
+    light[:, 0] += 0.2 * np.sin(2 * np.pi * 100 * np.arange(4000) / FPS)
+    motion.arrays["gain"], motion.arrays["offset"] = light.T
+    motion.arrays["light_coupling"] = np.ones((2, 128), np.float32)
+    motion.attributes["light_variance"] = [1.0, 1.0]
+    given_back = unneeded_light(motion)[0]
+    # Of a light that wanders everywhere what stands above the sensor's noise is light; a codec
+    # that smooths the noise leaves no more of it.
+    assert np.std(given_back) / np.sqrt(strength) == pytest.approx(trembles, abs=0.12)
+    before, after = (line_power(one, 100.0, FPS)[0] for one in (light, light - given_back))
+    assert after > 0.4 * before
+
+
 @pytest.mark.parametrize("illumination", ["local", "none"])
 def test_where_no_light_was_taken_out_of_the_frame_none_is_given_back(illumination: str) -> None:
     motion = measured(lit_film()[:200], illumination)
