@@ -47,6 +47,9 @@ _PROJECTIONS = 48
 class Cleaner:
     """Give the motion channels without the codec's lines and the flicker of the lamp.
 
+    What was taken out of them as light but was noise is given back first
+    (:mod:`visualmic.motion.steady_light`).
+
     Parameters
     ----------
     motion : MotionSignals
