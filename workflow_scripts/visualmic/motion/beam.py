@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.fft import rfft
 from numpy.typing import NDArray
 
-from visualmic.motion.modal import identify_modes
+from visualmic.motion.long_windows import see_in_long_windows
+from visualmic.motion.modal import identify_modes, refine_modes
 from visualmic.motion.modal_model import Expected, ModalModel, Seen
 from visualmic.motion.modal_posterior import sample_modes
 from visualmic.motion.nmf import factorised_snr
@@ -42,9 +42,6 @@ _LOUD, _FAINT = 5.0, 2.0
 _BY_ITSELF = 0.25
 # Independent looks in one of windows of which four overlap.
 _LOOKS_A_WINDOW = 0.45
-# Long windows, in seconds, and how wide the bands are in which their frequencies are joined, as a
-# share of the frequency.
-_LONG_S, _JOINED = 4.0, 0.008
 
 
 @dataclass
@@ -196,12 +193,18 @@ def _point(
     seen = Seen(frequency, covariance, np.full(len(frequency), looks))
     alone = identify_modes(seen, lowest_hz=modes_from_hz)
     modes = alone if alone is not None and len(alone.damping) >= _FEWEST_MODES else None
+    if bands.filled:
+        expect = None
+    if modes is not None or expect is not None:
+        finer = see_in_long_windows(signals, 2 * frequency[-1], frequency, level)
+    if modes is not None:
+        modes = alone = refine_modes(modes, seen, finer, lowest_hz=modes_from_hz)
     unmixing = None if modes is None else _inverse(modes.response(frequency))
-    if expect is not None and not bands.filled:
+    if expect is not None:
         pointed = plain()
         posterior = sample_modes(
             seen,
-            _seen_finely(signals, 2 * frequency[-1], frequency, level),
+            finer,
             expect(pointed, frequency),
             lowest_hz=modes_from_hz,
             alone=alone,
@@ -236,34 +239,6 @@ def _point(
 def _inverse(response: Spectra) -> Spectra:
     """Filter (F, K) that gives the sound behind a response (F, K)."""
     return np.asarray(response.conj() / (np.abs(response) ** 2).sum(axis=1, keepdims=True))
-
-
-def _seen_finely(signals: Floats, fps: float, frequency: Floats, level: Floats) -> Seen:
-    """See the direction of signals (T, K) in long windows, whose spectra hardly mix frequencies.
-
-    Neighbouring frequencies are joined, more of them the higher they are.
-    """
-    total, channels = signals.shape
-    length = min(total, round(_LONG_S * fps))
-    count = max(1, -(-2 * total // length) - 1)
-    window = np.hanning(length + 2)[1:-1, None].astype(np.float32)
-    window /= np.sqrt((window**2).sum())
-    fine = np.fft.rfftfreq(length, 1 / fps)
-    edges = [1]
-    while edges[-1] < len(fine):
-        wide = np.searchsorted(fine, fine[edges[-1]] * (1 + _JOINED))
-        edges.append(max(edges[-1] + 1, int(wide)))
-    edges[-1] = len(fine)
-    first, joined = np.array(edges[:-1]), np.diff(edges)
-    covariance: Spectra = np.zeros((len(first), channels, channels), np.complex128)
-    for start in np.linspace(0, total - length, count).astype(int):
-        spectra = rfft(signals[start : start + length] * window, axis=0)
-        products = spectra[:, :, None] * spectra[:, None, :].conj()
-        covariance += np.add.reduceat(products, first, axis=0)
-    looks = (count * joined).astype(np.float64)
-    middle = np.add.reduceat(fine, first) / joined
-    noise = looks * np.interp(middle, frequency, level)
-    return Seen(middle, covariance / noise[:, None, None], looks)
 
 
 def _codec_whitener(signals: Floats, length: int, bands: Bands) -> Floats:

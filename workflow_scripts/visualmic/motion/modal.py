@@ -32,7 +32,8 @@ References
 import numpy as np
 from numpy.typing import NDArray
 
-from visualmic.motion.modal_model import ModalModel, Seen
+from visualmic.motion.modal_likelihood import Candidate, Likelihood, trust_in
+from visualmic.motion.modal_model import Expected, ModalModel, Seen
 from visualmic.motion.modal_search import ModalSearch
 from visualmic.motion.reference import Floats
 
@@ -56,6 +57,11 @@ _MODES_FOR_HALF = 3
 # How much more the modes may move than their sum: modes that all but cancel are no object's. Where
 # they explain all there is, they may more.
 _MOST_CANCELLING, _MOST_CANCELLING_IF_COMPLETE = 20.0, 100.0
+# In spectra of long windows the model is right until the sound is so much louder than the noise.
+_FINE_LIMIT = 1e5
+# Spread of the sound's power about a smooth trend, as a logarithm, the neighbours that rise and
+# fall together, and the order of the trend.
+_SOUND_SPREAD, _SOUND_ALIKE, _TREND_ORDER = 1.2, 5.0, 3
 
 
 def identify_modes(
@@ -113,6 +119,46 @@ def identify_modes(
     return found if len(best.log_frequency) < most else None
 
 
+def refine_modes(
+    model: ModalModel, seen: Seen, fine: Seen, *, lowest_hz: float = 40.0
+) -> ModalModel:
+    """Climb from modes that were found in short windows to the likeliest ones near, in long ones.
+
+    Short windows mix the directions of neighbouring frequencies, by which modes are mistaken.
+
+    Parameters
+    ----------
+    model : ModalModel
+        Of :func:`identify_modes`.
+    seen, fine : Seen
+        In short windows, and in long ones, of
+        :func:`visualmic.motion.long_windows.see_in_long_windows`.
+    lowest_hz : float
+        Where the motion is that of modes, and not yet that of the camera.
+    """
+    seen = seen.at(modal_band(seen.frequency_hz, lowest_hz))
+    fine = fine.at(modal_band(fine.frequency_hz, lowest_hz))
+    nothing = np.zeros(len(seen.frequency_hz))
+    whole = fine_likelihood(seen, fine, with_smooth_sound(Expected(nothing, nothing), seen))
+    return climb_finely(whole, Candidate.of(model)).model(model.unexplained)
+
+
+def fine_likelihood(seen: Seen, fine: Seen, expected: Expected) -> Likelihood:
+    """Likelihood of modes in long windows, with what is expected at the frequencies of `seen`."""
+
+    def finer(values: Floats) -> Floats:
+        return np.interp(fine.frequency_hz, seen.frequency_hz, values)
+
+    share = np.gradient(fine.frequency_hz) / np.gradient(seen.frequency_hz).mean()
+    within = Expected(finer(expected.log_power), share * finer(expected.weight))
+    return Likelihood(fine, within, finer(trust_in(seen)), _FINE_LIMIT)
+
+
+def climb_finely(whole: Likelihood, modes: Candidate) -> Candidate:
+    """Climb to the likeliest modes near others, along the long valleys of long windows."""
+    return whole.polished(whole.climbed(modes, 80))
+
+
 def gets_nowhere(modes: int, unexplained: float) -> bool:
     """Tell whether so many modes leave so large a share of the turning that more are no use."""
     return unexplained > 0.5 ** (modes + 1 - _MODES_FOR_HALF)
@@ -121,3 +167,21 @@ def gets_nowhere(modes: int, unexplained: float) -> bool:
 def modal_band(frequency_hz: Floats, lowest_hz: float) -> NDArray[np.bool_]:
     """Tell at which frequencies (F,) the direction of motion is that of modes."""
     return np.asarray((frequency_hz >= lowest_hz) & (frequency_hz < 0.97 * frequency_hz[-1]))
+
+
+def with_smooth_sound(expected: Expected, seen: Seen) -> Expected:
+    """Join to what is expected that the power of the sound changes smoothly with frequency.
+
+    What stands out of a smooth trend in the power of the motion is then the response's.
+    """
+    loud = np.maximum(np.linalg.eigvalsh(seen.covariance)[:, -1] - 1, 1e-3)
+    weight = loud / (3 + loud) / (_SOUND_SPREAD**2 * _SOUND_ALIKE)
+    level = np.log(loud)
+    powers = np.vander(np.log(seen.frequency_hz / seen.frequency_hz.mean()), _TREND_ORDER + 1)
+    root = np.sqrt(weight)
+    trend = np.linalg.lstsq(
+        root[:, None] * powers, root * (level - expected.log_power), rcond=None
+    )[0]
+    both = expected.weight + weight
+    rough = level - powers @ trend
+    return Expected((expected.weight * expected.log_power + weight * rough) / both, both)

@@ -35,8 +35,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visualmic.motion.modal import CLEARLY, LEAST_BINS, gets_nowhere, modal_band
-from visualmic.motion.modal_likelihood import Candidate, Likelihood, trust_in
+from visualmic.motion.modal import (
+    CLEARLY,
+    LEAST_BINS,
+    climb_finely,
+    fine_likelihood,
+    gets_nowhere,
+    modal_band,
+    with_smooth_sound,
+)
+from visualmic.motion.modal_likelihood import Candidate
 from visualmic.motion.modal_model import Expected, ModalModel, Seen
 from visualmic.motion.modal_search import ModalSearch
 from visualmic.motion.reference import Floats
@@ -52,11 +60,6 @@ _STEPS, _PLACES = 4000, 60
 # How much likelier than evidence has it an object is that follows the sound as it is, as a
 # logarithm: what was clear is left alone.
 _RIGID_ODDS = 1.5
-# In spectra of long windows the model is right until the sound is so much louder than the noise.
-_FINE_LIMIT = 1e5
-# Spread of the sound's power about a smooth trend, as a logarithm, the neighbours that rise and
-# fall together, and the order of the trend.
-_SOUND_SPREAD, _SOUND_ALIKE, _TREND_ORDER = 1.2, 5.0, 3
 # Delays, in samples, that a sound may have and be none the worse for.
 _DELAYS = np.linspace(-1, 1, 9)
 
@@ -153,7 +156,8 @@ def sample_modes(
     Parameters
     ----------
     seen, fine : Seen
-        In short windows, and in long ones.
+        In short windows, and in long ones, of
+        :func:`visualmic.motion.long_windows.see_in_long_windows`.
     expected : Expected
         What is expected of the response at the frequencies of `seen`.
     lowest_hz : float
@@ -173,7 +177,7 @@ def sample_modes(
     if np.count_nonzero(used) < LEAST_BINS:
         return None
     seen, fine = seen.at(used), fine.at(modal_band(fine.frequency_hz, lowest_hz))
-    expected = _with_smooth_sound(Expected(expected.log_power[used], expected.weight[used]), seen)
+    expected = with_smooth_sound(Expected(expected.log_power[used], expected.weight[used]), seen)
     search = ModalSearch(seen, expected)
     maxima = _maxima(search, np.isfinite(most_unexplained))
     if not maxima:
@@ -181,13 +185,8 @@ def sample_modes(
     if alone is not None:
         maxima.append(search.whole.climbed(Candidate.of(alone), 40))
 
-    def finer(values: Floats) -> Floats:
-        return np.interp(fine.frequency_hz, seen.frequency_hz, values)
-
-    share = np.gradient(fine.frequency_hz) / np.gradient(seen.frequency_hz).mean()
-    within = Expected(finer(expected.log_power), share * finer(expected.weight))
-    whole = Likelihood(fine, within, finer(trust_in(seen)), _FINE_LIMIT)
-    maxima = [whole.polished(whole.climbed(one, 80)) for one in maxima]
+    whole = fine_likelihood(seen, fine, expected)
+    maxima = [climb_finely(whole, one) for one in maxima]
     unexplained = min(whole.unexplained(one) for one in maxima)
     if unexplained > most_unexplained:
         return None
@@ -227,21 +226,3 @@ def _maxima(search: ModalSearch, doubtful: bool) -> list[Candidate]:
         if doubtful and turns and gets_nowhere(modes, left / (turning - search.noise)):
             return []
     return found
-
-
-def _with_smooth_sound(expected: Expected, seen: Seen) -> Expected:
-    """Join to what is expected that the power of the sound changes smoothly with frequency.
-
-    What stands out of a smooth trend in the power of the motion is then the response's.
-    """
-    loud = np.maximum(np.linalg.eigvalsh(seen.covariance)[:, -1] - 1, 1e-3)
-    weight = loud / (3 + loud) / (_SOUND_SPREAD**2 * _SOUND_ALIKE)
-    level = np.log(loud)
-    powers = np.vander(np.log(seen.frequency_hz / seen.frequency_hz.mean()), _TREND_ORDER + 1)
-    root = np.sqrt(weight)
-    trend = np.linalg.lstsq(
-        root[:, None] * powers, root * (level - expected.log_power), rcond=None
-    )[0]
-    both = expected.weight + weight
-    rough = level - powers @ trend
-    return Expected((expected.weight * expected.log_power + weight * rough) / both, both)
