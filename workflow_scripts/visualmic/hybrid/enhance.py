@@ -22,7 +22,7 @@ RESPONSE, MASK = "response.onnx", "mask.onnx"
 # Windows in a piece, and beside it: more than a cell of the mask sees, so pieces have no seams.
 _PIECE, _BESIDE = 256, 16
 # Predicted ratio of signal to distortion, in dB, above which the mask has nothing to add.
-_CLEAR_DB = 14.0
+_CLEAR_DB = 10.0
 # Neighbouring frequencies at which the response that is expected errs alike.
 _ALIKE_BINS = 15.0
 

@@ -28,10 +28,11 @@ _QUIET_SHARE = 0.04
 _MOST_ERROR = 0.03
 
 # How many times the power of noise modes may leave, where the codec loses something or the motion
-# gives modes by itself, to be taken; and the SI-SDR, in dB, that what the motion gives by itself
-# must be predicted to have, to be kept.
+# gives modes by itself, to be taken.
 _MOST_UNEXPLAINED = 1.45
-_CLEAR_DB = 12.0
+# The SI-SDR, in dB, that what the motion gives by itself must be predicted to have, to be kept; and
+# how much more of it other modes than those of the motion must promise.
+_CLEAR_DB, _LEAST_GAINED_DB = 12.0, 2.0
 # Modes below which the motion alone does not tell them: many sets of two turn it alike.
 _FEWEST_MODES = 3
 # Local ratio of sound to noise that noise alone does not reach, and the one that is heard at
@@ -194,11 +195,12 @@ def _point(
     alone = identify_modes(seen, lowest_hz=modes_from_hz)
     modes = alone if alone is not None and len(alone.damping) >= _FEWEST_MODES else None
     if bands.filled:
+        # What modes leave is no noise there, and long windows tell nothing.
         expect = None
-    if modes is not None or expect is not None:
+    elif modes is not None or expect is not None:
         finer = see_in_long_windows(signals, 2 * frequency[-1], frequency, level)
-    if modes is not None:
-        modes = alone = refine_modes(modes, seen, finer, lowest_hz=modes_from_hz)
+        if modes is not None:
+            modes = alone = refine_modes(modes, seen, finer, lowest_hz=modes_from_hz)
     unmixing = None if modes is None else _inverse(modes.response(frequency))
     if expect is not None:
         pointed = plain()
@@ -220,7 +222,7 @@ def _point(
                 before, after = (
                     posterior.clearness_db(one, frequency, power, level) for one in (usual, mean)
                 )
-                if after > before:
+                if after > before + (0.0 if modes is None else _LEAST_GAINED_DB):
                     modes, unmixing = posterior.likeliest, mean
         if unmixing is None:
             return replace(pointed, bends=alone is not None)
