@@ -27,8 +27,7 @@ CODED_BINS = 6.0
 _QUIET_SHARE = 0.04
 _MOST_ERROR = 0.03
 
-# How many times the power of noise modes may leave, where the codec loses something or the motion
-# gives modes by itself, to be taken.
+# How many times the power of noise modes may leave, to be taken.
 _MOST_UNEXPLAINED = 1.45
 # The SI-SDR, in dB, that what the motion gives by itself must be predicted to have, to be kept; and
 # how much more of it other modes than those of the motion must promise.
@@ -210,7 +209,7 @@ def _point(
             expect(pointed, frequency),
             lowest_hz=modes_from_hz,
             alone=alone,
-            most_unexplained=_MOST_UNEXPLAINED if bands.lossy or alone is not None else np.inf,
+            most_unexplained=_MOST_UNEXPLAINED,
         )
         if posterior is not None:
             loud = np.maximum(pointed.power - 1, 0) * (frequency >= modes_from_hz)

@@ -179,7 +179,7 @@ def sample_modes(
     seen, fine = seen.at(used), fine.at(modal_band(fine.frequency_hz, lowest_hz))
     expected = with_smooth_sound(Expected(expected.log_power[used], expected.weight[used]), seen)
     search = ModalSearch(seen, expected)
-    maxima = _maxima(search, np.isfinite(most_unexplained))
+    maxima = _maxima(search)
     if not maxima:
         return None
     if alone is not None:
@@ -204,7 +204,7 @@ def sample_modes(
     return Posterior(maxima[order[0]].model(), models, weight / weight.sum())
 
 
-def _maxima(search: ModalSearch, doubtful: bool) -> list[Candidate]:
+def _maxima(search: ModalSearch) -> list[Candidate]:
     """Find modes that are likely, with every number of modes that may be worth it.
 
     None where all may be for nothing, and as it goes will be.
@@ -223,6 +223,6 @@ def _maxima(search: ModalSearch, doubtful: bool) -> list[Candidate]:
         if without >= _PATIENCE:
             break
         left = search.most - search.explained(pool[0]) - search.noise
-        if doubtful and turns and gets_nowhere(modes, left / (turning - search.noise)):
+        if turns and gets_nowhere(modes, left / (turning - search.noise)):
             return []
     return found
