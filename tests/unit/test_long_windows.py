@@ -68,7 +68,7 @@ def test_the_direction_hardly_mixes(monkeypatch):
     assert len(fine) > 3000
     mixed = left()
     assert mixed < 1e-3
-    for name, value in (("_JOINED", 0.03), ("_LONGEST_S", 0.25)):
+    for name, value in (("_JOINED", 0.03), ("_LONGEST_S", 0.25), ("_MOST_FRAMES", 512)):
         with monkeypatch.context() as patch:
             patch.setattr(long_windows, name, value)
             assert left() > 3 * mixed

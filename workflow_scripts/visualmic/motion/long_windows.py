@@ -21,8 +21,10 @@ from visualmic.motion.modal_model import Seen
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import Spectra
 
-# Longest window, in seconds, and the share of it that each ramp takes.
-_LONGEST_S, _RAMP = 16.0, 0.05
+# Longest window, in seconds and, for memory's sake, in frames; and the share of it that each ramp
+# takes.
+_LONGEST_S, _MOST_FRAMES = 16.0, 65_536
+_RAMP = 0.05
 # How wide the bands are in which frequencies are joined, as a share of the frequency.
 _JOINED = 0.002
 
@@ -46,7 +48,7 @@ def see_in_long_windows(signals: Floats, fps: float, frequency_hz: Floats, level
         neighbours to share a window, makes the independent ones of.
     """
     total, channels = signals.shape
-    length = min(total, round(_LONGEST_S * fps))
+    length = min(total, round(_LONGEST_S * fps), _MOST_FRAMES)
     count = 1 + int(np.ceil((total - length) / (length * (1 - _RAMP))))
     place = np.arange(length) + 0.5
     from_end = np.minimum(np.minimum(place, length - place) / (_RAMP * length), 1)
