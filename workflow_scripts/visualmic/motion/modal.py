@@ -32,7 +32,12 @@ References
 import numpy as np
 from numpy.typing import NDArray
 
-from visualmic.motion.modal_likelihood import Candidate, Likelihood, trust_in
+from visualmic.motion.modal_likelihood import (
+    Candidate,
+    Likelihood,
+    trust_in,
+    with_smooth_sound,
+)
 from visualmic.motion.modal_model import Expected, ModalModel, Seen
 from visualmic.motion.modal_search import ModalSearch
 from visualmic.motion.reference import Floats
@@ -59,9 +64,6 @@ _MODES_FOR_HALF = 3
 _MOST_CANCELLING, _MOST_CANCELLING_IF_COMPLETE = 20.0, 100.0
 # In spectra of long windows the model is right until the sound is so much louder than the noise.
 _FINE_LIMIT = 1e5
-# Spread of the sound's power about a smooth trend, as a logarithm, the neighbours that rise and
-# fall together, and the order of the trend.
-_SOUND_SPREAD, _SOUND_ALIKE, _TREND_ORDER = 1.2, 5.0, 3
 
 
 def identify_modes(
@@ -167,21 +169,3 @@ def gets_nowhere(modes: int, unexplained: float) -> bool:
 def modal_band(frequency_hz: Floats, lowest_hz: float) -> NDArray[np.bool_]:
     """Tell at which frequencies (F,) the direction of motion is that of modes."""
     return np.asarray((frequency_hz >= lowest_hz) & (frequency_hz < 0.97 * frequency_hz[-1]))
-
-
-def with_smooth_sound(expected: Expected, seen: Seen) -> Expected:
-    """Join to what is expected that the power of the sound changes smoothly with frequency.
-
-    What stands out of a smooth trend in the power of the motion is then the response's.
-    """
-    loud = np.maximum(np.linalg.eigvalsh(seen.covariance)[:, -1] - 1, 1e-3)
-    weight = loud / (3 + loud) / (_SOUND_SPREAD**2 * _SOUND_ALIKE)
-    level = np.log(loud)
-    powers = np.vander(np.log(seen.frequency_hz / seen.frequency_hz.mean()), _TREND_ORDER + 1)
-    root = np.sqrt(weight)
-    trend = np.linalg.lstsq(
-        root[:, None] * powers, root * (level - expected.log_power), rcond=None
-    )[0]
-    both = expected.weight + weight
-    rough = level - powers @ trend
-    return Expected((expected.weight * expected.log_power + weight * rough) / both, both)

@@ -358,6 +358,24 @@ def trust_in(seen: Seen) -> Floats:
     return np.asarray(power / (1 + power))
 
 
+def with_smooth_sound(expected: Expected, seen: Seen) -> Expected:
+    """Join to what is expected that the power of the sound changes smoothly with frequency.
+
+    What stands out of a smooth trend in the power of the motion is then the response's.
+    """
+    loud = np.maximum(np.linalg.eigvalsh(seen.covariance)[:, -1] - 1, 1e-3)
+    weight = loud / (3 + loud) / (_POWER_SPREAD**2 * _ALIKE_BINS)
+    level = np.log(loud)
+    powers = np.vander(np.log(seen.frequency_hz / seen.frequency_hz.mean()), _TREND_ORDER + 1)
+    root = np.sqrt(weight)
+    trend = np.linalg.lstsq(
+        root[:, None] * powers, root * (level - expected.log_power), rcond=None
+    )[0]
+    both = expected.weight + weight
+    rough = level - powers @ trend
+    return Expected((expected.weight * expected.log_power + weight * rough) / both, both)
+
+
 def evidence(power: Floats) -> NDArray[np.float64]:
     """Give what power over the noise, (F,), adds to the logarithm of the likelihood, (F,)."""
     power = np.maximum(power, 1)

@@ -42,9 +42,8 @@ from visualmic.motion.modal import (
     fine_likelihood,
     gets_nowhere,
     modal_band,
-    with_smooth_sound,
 )
-from visualmic.motion.modal_likelihood import Candidate
+from visualmic.motion.modal_likelihood import Candidate, with_smooth_sound
 from visualmic.motion.modal_model import Expected, ModalModel, Seen
 from visualmic.motion.modal_search import ModalSearch
 from visualmic.motion.reference import Floats
