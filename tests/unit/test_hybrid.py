@@ -32,8 +32,9 @@ from visualmic.hybrid.training import (
     store_sounds,
     train_hybrid,
 )
-from visualmic.motion.beam import Beam, local_gain
+from visualmic.motion.beam import Beam, long_term_snr
 from visualmic.motion.methods import recover
+from visualmic.motion.noise_suppression import local_snr, parametric_gain
 from visualmic.motion.wiener import WienerSettings, wiener_gain
 from visualmic.simulate.scene import Scene
 from visualmic.simulate.settings import SimulationSettings
@@ -119,7 +120,7 @@ def test_an_untrained_network_expects_a_flat_response(tmp_path: Path) -> None:
 def test_onnx_gives_the_numbers_of_pytorch(windows: int, bins: int, random_network) -> None:
     network, folder = random_network
     beam, frequency = beam_of(windows, bins), np.arange(bins) * 4.3
-    gain, _ = local_gain(beam)
+    gain = parametric_gain(local_snr(np.abs(beam.spectra) ** 2, long_term_snr(beam)))
     told, _ = statistics(np.abs(beam.spectra) ** 2, frequency, beam.bias, beam.level)
     cells = cell_features(beam, frequency, gain, noise_colour(beam))
     with torch.no_grad():

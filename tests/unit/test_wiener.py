@@ -12,7 +12,7 @@ from visualmic.errors import VisualMicError
 from visualmic.evaluate.equaliser import info
 from visualmic.evaluate.waveform import si_sdr
 from visualmic.motion import hearing
-from visualmic.motion.beam import Bands, Beam, beamform, local_gain
+from visualmic.motion.beam import Bands, Beam, beamform
 from visualmic.motion.displaced_templates import Templates
 from visualmic.motion.frame_comparison import FrameComparison
 from visualmic.motion.hearing import HearingSettings, combine_lucas_kanade
@@ -212,28 +212,6 @@ def test_what_other_modes_promise_must_be_more_where_the_motion_tells_some(
     # Where it tells none, anything is better than nothing.
     monkeypatch.setattr("visualmic.motion.beam.identify_modes", lambda *_, **__: None)
     assert takes_other(0.5)
-
-
-def test_what_noise_alone_may_show_is_silent_but_for_what_begins_at_once() -> None:
-    rng = np.random.default_rng(0)
-    windows, bins = 200, 129
-    spectra = rng.standard_normal((windows, bins)) + 1j * rng.standard_normal((windows, bins))
-    spectra /= np.sqrt(2)
-    spectra[:, 40:60] *= 10
-    spectra[90, 100:103] = 10
-
-    def gain_of(cells: NDArray[np.complex128]) -> NDArray[np.float64]:
-        power = (np.abs(cells) ** 2).mean(axis=0)
-        ones = np.ones(bins)
-        beam = Beam(cells, ones.astype(complex), power, ones, np.ones(1), 0.0, None)
-        return np.asarray(local_gain(beam)[0])
-
-    gain = gain_of(spectra)
-    silent = np.r_[3:35, 65:95, 106:126]
-    assert (gain[:, silent] > 0).mean() < 0.05
-    assert gain[:, 42:58].mean() > 0.9
-    assert gain[90, 101] > 0.7
-    assert gain[80:88, 101].mean() < 0.05
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -8,14 +8,15 @@ import numpy as np
 
 from visualmic.errors import VisualMicError
 from visualmic.hybrid.features import cell_features, logit, noise_colour, statistics
-from visualmic.motion.beam import Beam, local_gain
+from visualmic.motion.beam import Beam, long_term_snr
 from visualmic.motion.hearing import HearingSettings, combine_lucas_kanade
 from visualmic.motion.modal_model import Expected
+from visualmic.motion.noise_suppression import local_snr, parametric_gain
 from visualmic.motion.recovery import Recovery
 from visualmic.motion.reference import Floats
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.spectra import Spectra
-from visualmic.motion.wiener import Learned, WienerSettings
+from visualmic.motion.wiener import Learned, WienerSettings, wiener_gain
 
 WEIGHTS = Path(__file__).parent / "weights"
 RESPONSE, MASK = "response.onnx", "mask.onnx"
@@ -71,11 +72,12 @@ def clear_beam(
     In the place of :func:`visualmic.motion.wiener.wiener_gain`, where it starts from. What that
     leaves clear enough is left as it is.
     """
-    wiener, snr = local_gain(beam, settings.suppress_noise)
+    snr = long_term_snr(beam)
     shape = beam.gain * np.sqrt(beam.level)
     shape[frequency < settings.highpass_hz / 2] = 0
     if not settings.suppress_noise or predicted_sdr_db(snr, np.abs(shape) ** 2) > _CLEAR_DB:
-        return (wiener * beam.spectra * shape).astype(np.complex64), snr
+        return wiener_gain(beam, settings, frequency)
+    wiener = parametric_gain(local_snr(np.abs(beam.spectra) ** 2, snr))
     colour = noise_colour(beam)
     mask = _network(MASK, folder)
     gain = np.empty(beam.spectra.shape, np.float32)

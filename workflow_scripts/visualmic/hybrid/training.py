@@ -29,7 +29,8 @@ from visualmic.hybrid.features import (
 )
 from visualmic.hybrid.network import Hybrid
 from visualmic.learn.trainer import quiet_lightning
-from visualmic.motion.beam import Beam, local_gain
+from visualmic.motion.beam import Beam, long_term_snr
+from visualmic.motion.noise_suppression import local_snr, parametric_gain
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import Spectra
 from visualmic.progress import Progress
@@ -138,7 +139,7 @@ def _mask_arrays(example: Example, rng: np.random.Generator) -> dict[str, Any]:
         0.0,
         None,
     )
-    gain, _ = local_gain(beam)
+    gain = parametric_gain(local_snr(np.abs(example.beam) ** 2, long_term_snr(beam)))
     shape = (gain > 0) * (frequency >= 10) / undone
     sound, target = example.beam * np.sqrt(example.level) * shape, example.sound * response * shape
     size = max(float(np.sqrt((np.abs(target) ** 2).mean())), 1e-30)

@@ -10,14 +10,12 @@ from visualmic.motion.long_windows import see_in_long_windows
 from visualmic.motion.modal import identify_modes, refine_modes
 from visualmic.motion.modal_model import Expected, ModalModel, Seen
 from visualmic.motion.modal_posterior import sample_modes
-from visualmic.motion.nmf import factorised_snr
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import (
     ShortTimeFourier,
     Spectra,
     blurred_over_frequency,
     covariances,
-    neighbours_mean,
 )
 
 # Bins over which the direction of the sound is averaged in a film coded between frames.
@@ -34,14 +32,6 @@ _MOST_UNEXPLAINED = 1.45
 _CLEAR_DB, _LEAST_GAINED_DB = 12.0, 2.0
 # Modes below which the motion alone does not tell them: many sets of two turn it alike.
 _FEWEST_MODES = 3
-# Local ratio of sound to noise that noise alone does not reach, and the one that is heard at
-# frequencies whose mean stands out by as much as noise may by chance.
-_LOUD, _FAINT = 5.0, 2.0
-# Share of a cell's own neighbours, where the sound is far above the noise, in the geometric mean
-# that the local ratio of sound to noise is.
-_BY_ITSELF = 0.25
-# Independent looks in one of windows of which four overlap.
-_LOOKS_A_WINDOW = 0.45
 
 
 @dataclass
@@ -273,34 +263,3 @@ def smooth_snr(power: Floats, bias: float) -> Floats:
     taper = np.array([1.0, 2.0, 3.0, 2.0, 1.0]) / 9
     power = np.convolve(np.pad(power, 2, mode="edge"), taper, "valid")
     return np.asarray(np.maximum(power - 1 - bias, 0))
-
-
-def local_gain(beam: Beam, follow: bool = True) -> tuple[Floats, Floats]:
-    """Give the Wiener gain (windows, F), which may follow the sound in time, and the SNR (F,)."""
-    snr = long_term_snr(beam)
-    if not follow:
-        return np.broadcast_to(snr / (1 + snr), beam.spectra.shape), snr
-    cells = np.abs(beam.spectra) ** 2
-    # What repeats steadies the ratio; a cell's own neighbours keep onsets and pauses sharp.
-    near = np.maximum(neighbours_mean(cells, (1, 3)) - 1, 0)
-    share = _BY_ITSELF * snr / (1 + snr)
-    ratio = factorised_snr(cells, snr) ** (1 - share) * near**share
-    # The exponent, as in parametric Wiener filters, makes up for how uncertain the ratio is.
-    return (ratio / (1 + ratio)) ** 2 * (ratio > least_ratio(snr, len(cells))), snr
-
-
-def least_ratio(snr: Floats, windows: int) -> Floats:
-    """Give the local ratio of sound to noise (F,) below which nothing is heard.
-
-    The less a frequency stands above what noise may show, the louder must be what is heard there;
-    but what noise alone does not reach is heard at all of them.
-
-    Parameters
-    ----------
-    snr : ndarray, float64, (F,)
-        Of :func:`long_term_snr`.
-    windows : int
-        That it is the mean of, four over each moment.
-    """
-    above = neighbours_mean(snr[None], (1, 5))[0] * np.sqrt(_LOOKS_A_WINDOW * windows)
-    return np.asarray(np.minimum(_LOUD, _FAINT / np.maximum(above, 1e-9)))

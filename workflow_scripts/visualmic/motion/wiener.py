@@ -39,8 +39,9 @@ from numpy.typing import NDArray
 
 from visualmic.errors import VisualMicError
 from visualmic.motion.agreement import is_coded_between_frames
-from visualmic.motion.beam import Bands, Beam, Expect, beamform, local_gain
+from visualmic.motion.beam import Bands, Beam, Expect, beamform, long_term_snr
 from visualmic.motion.modal_model import ModalModel
+from visualmic.motion.noise_suppression import suppress_noise
 from visualmic.motion.reference import Floats
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.spectra import (
@@ -474,10 +475,11 @@ def smooth_fields(motion: MotionSignals) -> Floats:
 
 def wiener_gain(beam: Beam, settings: WienerSettings, frequency: Floats) -> tuple[Spectra, Floats]:
     """Apply the Wiener gain: spectra of the sound (windows, F), and its mean SNR (F,)."""
-    gain, snr = local_gain(beam, settings.suppress_noise)
+    snr = long_term_snr(beam)
+    sound = suppress_noise(beam) if settings.suppress_noise else beam.spectra * (snr / (1 + snr))
     shape = beam.gain * np.sqrt(beam.level)
     shape[frequency < settings.highpass_hz / 2] = 0
-    return (gain * beam.spectra * shape).astype(np.complex64), snr
+    return (sound * shape).astype(np.complex64), snr
 
 
 @dataclass(frozen=True)
