@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 
 from visualmic.errors import VisualMicError
-from visualmic.hybrid.features import cell_features, logit, noise_colour, statistics
+from visualmic.hybrid.features import (
+    LEAST_GAIN,
+    MOST_GAIN,
+    cell_features,
+    logit,
+    noise_colour,
+    statistics,
+)
 from visualmic.motion.beam import Beam, long_term_snr
 from visualmic.motion.hearing import HearingSettings, combine_lucas_kanade
 from visualmic.motion.modal_model import Expected
@@ -69,8 +76,8 @@ def clear_beam(
 ) -> tuple[Spectra, Floats]:
     """Clear a beam: spectra of the sound (windows, F), and its mean SNR (F,).
 
-    In the place of :func:`visualmic.motion.wiener.wiener_gain`, where it starts from. What that
-    leaves clear enough is left as it is.
+    In the place of :func:`visualmic.motion.wiener.wiener_gain`, to which it adds what the mask
+    changes in windows of one length. What that leaves clear enough is left as it is.
     """
     snr = long_term_snr(beam)
     shape = beam.gain * np.sqrt(beam.level)
@@ -98,8 +105,9 @@ def clear_beam(
         shift = mask.run(None, {"input": features})[0]
         piece = 1 / (1 + np.exp(-(logit(wiener[begin:end]) + shift)))
         gain[first:last] = piece[first - begin : last - begin]
-    gain *= wiener > 0
-    return (gain * beam.spectra * shape).astype(np.complex64), snr
+    change = (gain - np.clip(wiener, LEAST_GAIN, MOST_GAIN)) * (wiener > 0)
+    plain, _ = wiener_gain(beam, settings, frequency)
+    return (plain + change * beam.spectra * shape).astype(np.complex64), snr
 
 
 def predicted_sdr_db(snr: Floats, noise: Floats) -> float:

@@ -11,7 +11,7 @@ CELL_FEATURES = 5
 # Frequencies, in hertz, that logarithms of frequency and of the capture rate are relative to.
 _MIDDLE_HZ, _TOP_HZ = 300.0, 500.0
 # Bounds of the Wiener gain, as the network takes it up from there.
-_LEAST_GAIN, _MOST_GAIN = 0.003, 0.99
+LEAST_GAIN, MOST_GAIN = 0.003, 0.99
 
 
 def statistics(
@@ -101,5 +101,5 @@ def cell_features(
 
 def logit(gain: Floats) -> Floats:
     """Inverse of the logistic function, of gains held within bounds."""
-    held = np.clip(gain, _LEAST_GAIN, _MOST_GAIN)
+    held = np.clip(gain, LEAST_GAIN, MOST_GAIN)
     return np.asarray(np.log(held / (1 - held)))
