@@ -80,6 +80,24 @@ def test_a_beam_in_time_has_white_noise_of_variance_one_and_comes_back() -> None
         assert (np.abs(inside) ** 2).mean() == pytest.approx(1, abs=0.05)
 
 
+def test_the_phases_of_the_beam_do_not_matter() -> None:
+    rng = np.random.default_rng(4)
+    total = 20 * LENGTH
+    spectra = spectra_of(STFT, clicks(total) + rng.standard_normal(total))
+    ones = np.ones(LENGTH // 2 + 1)
+    power = (np.abs(spectra) ** 2).mean(axis=0)
+    # Each frequency has a phase of its own, which the gain takes back.
+    turns = np.exp(2j * np.pi * rng.uniform(size=len(ones)))
+    turns[[0, -1]] = 1
+    straight = Beam(spectra, ones.astype(complex), power, ones, ones[:1], 0.0, None)
+    turned = Beam(
+        (spectra * turns).astype(np.complex64), turns.conj(), power, ones, ones[:1], 0, None
+    )
+    expected = suppress_noise(straight)
+    left = suppress_noise(turned) * turned.gain
+    np.testing.assert_allclose(left, expected, atol=1e-3 * np.abs(expected).max())
+
+
 def test_noise_alone_stays_all_but_silent() -> None:
     noise = np.random.default_rng(2).standard_normal(20 * LENGTH)
     spectra, ones = spectra_of(STFT, noise), np.ones(LENGTH // 2 + 1)

@@ -65,7 +65,14 @@ def in_time(beam: Beam) -> Floats:
     """Give a beam as a signal (T,) whose noise is white and of variance one."""
     stft = ShortTimeFourier(window_of(beam), 4, "hann")
     lead = stft.length - stft.hop
-    return stft.inverse(beam.spectra, len(beam.spectra) * stft.hop - lead)
+    return stft.inverse(beam.spectra * _turns(beam), len(beam.spectra) * stft.hop - lead)
+
+
+def _turns(beam: Beam) -> Spectra:
+    """Give what brings the phases of a beam (F,), each as it happens to be, to the sound's."""
+    size = np.abs(beam.gain)
+    turns = np.where(size > 0, beam.gain / np.maximum(size, 1e-30), 1)
+    return turns.astype(np.complex64)
 
 
 def window_of(beam: Beam) -> int:
@@ -140,7 +147,8 @@ def suppress_noise(beam: Beam) -> Spectra:
     """Take the noise from a beam: its spectra (windows, F), still in unit noise."""
     length, signal = window_of(beam), in_time(beam)
     resolved = [resolve(signal, length, beam.bias, parts) for parts in PARTS]
-    return spectra_of(ShortTimeFourier(length, 4, "hann"), mix(resolved, length, len(signal)))
+    sound = mix(resolved, length, len(signal))
+    return spectra_of(ShortTimeFourier(length, 4, "hann"), sound) * _turns(beam).conj()
 
 
 def local_snr(power: Floats, snr: Floats) -> Floats:
