@@ -7,18 +7,11 @@ from typing import Any
 import numpy as np
 
 from visualmic.errors import VisualMicError
-from visualmic.hybrid.features import (
-    LEAST_GAIN,
-    MOST_GAIN,
-    cell_features,
-    logit,
-    noise_colour,
-    statistics,
-)
+from visualmic.hybrid.features import cells_of, statistics
 from visualmic.motion.beam import Beam, long_term_snr
 from visualmic.motion.hearing import HearingSettings, combine_lucas_kanade
 from visualmic.motion.modal_model import Expected
-from visualmic.motion.noise_suppression import local_snr, parametric_gain
+from visualmic.motion.noise_suppression import as_beam
 from visualmic.motion.recovery import Recovery
 from visualmic.motion.reference import Floats
 from visualmic.motion.signals import MotionSignals
@@ -28,9 +21,9 @@ from visualmic.motion.wiener import Learned, WienerSettings, wiener_gain
 WEIGHTS = Path(__file__).parent / "weights"
 RESPONSE, MASK = "response.onnx", "mask.onnx"
 # Windows in a piece, and beside it: more than a cell of the mask sees, so pieces have no seams.
-_PIECE, _BESIDE = 256, 16
+_PIECE, _BESIDE = 512, 24
 # Predicted ratio of signal to distortion, in dB, above which the mask has nothing to add.
-_CLEAR_DB = 10.0
+_CLEAR_DB = 20.0
 # Neighbouring frequencies at which the response that is expected errs alike.
 _ALIKE_BINS = 15.0
 
@@ -77,37 +70,30 @@ def clear_beam(
     """Clear a beam: spectra of the sound (windows, F), and its mean SNR (F,).
 
     In the place of :func:`visualmic.motion.wiener.wiener_gain`, to which it adds what the mask
-    changes in windows of one length. What that leaves clear enough is left as it is.
+    changes. What that leaves clear enough is left as it is.
     """
     snr = long_term_snr(beam)
     shape = beam.gain * np.sqrt(beam.level)
     shape[frequency < settings.highpass_hz / 2] = 0
     if not settings.suppress_noise or predicted_sdr_db(snr, np.abs(shape) ** 2) > _CLEAR_DB:
         return wiener_gain(beam, settings, frequency)
-    wiener = parametric_gain(local_snr(np.abs(beam.spectra) ** 2, snr))
-    colour = noise_colour(beam)
+    cells = cells_of(beam, frequency)
     mask = _network(MASK, folder)
-    gain = np.empty(beam.spectra.shape, np.float32)
-    count = len(gain)
+    change = np.empty(cells.logit.shape, np.float32)
+    count = len(change)
     for first in range(0, count, _PIECE):
         last = min(first + _PIECE, count)
         begin, end = max(first - _BESIDE, 0), min(last + _BESIDE, count)
-        part = Beam(
-            beam.spectra[begin:end],
-            beam.gain,
-            beam.power,
-            beam.level,
-            beam.pattern,
-            beam.bias,
-            beam.modes,
-        )
-        features = cell_features(part, frequency, wiener[begin:end], colour)
-        shift = mask.run(None, {"input": features})[0]
-        piece = 1 / (1 + np.exp(-(logit(wiener[begin:end]) + shift)))
-        gain[first:last] = piece[first - begin : last - begin]
-    change = (gain - np.clip(wiener, LEAST_GAIN, MOST_GAIN)) * (wiener > 0)
-    plain, _ = wiener_gain(beam, settings, frequency)
-    return (plain + change * beam.spectra * shape).astype(np.complex64), snr
+        shift = mask.run(None, {"input": cells.planes[:, begin:end]})[0][first - begin :]
+        before = cells.logit[first:last]
+        change[first:last] = _logistic(before + shift[: last - first]) - _logistic(before)
+    heard = (cells.plain + change * cells.spectra).astype(np.complex64)
+    sound = cells.stft.inverse(heard, cells.total)
+    return (as_beam(beam, sound) * shape).astype(np.complex64), snr
+
+
+def _logistic(values: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-values)))
 
 
 def predicted_sdr_db(snr: Floats, noise: Floats) -> float:

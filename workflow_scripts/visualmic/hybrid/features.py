@@ -1,17 +1,30 @@
 """What the network is told of a beam; everything is relative, so that no unit or scale matters."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from visualmic.motion.beam import Beam, long_term_snr, smooth_snr
+from visualmic.motion.noise_suppression import (
+    PARTS,
+    in_time,
+    mix,
+    resolve,
+    spectra_of,
+    window_of,
+)
 from visualmic.motion.reference import Floats
+from visualmic.motion.spectra import ShortTimeFourier, Spectra
 
 STATISTICS = 12
-CELL_FEATURES = 5
+CELL_FEATURES = 7
+# Parts of the beam's windows in the shortest that the mask is told of; it works in the middle ones.
+FINEST = 4
 # Frequencies, in hertz, that logarithms of frequency and of the capture rate are relative to.
 _MIDDLE_HZ, _TOP_HZ = 300.0, 500.0
 # Bounds of the Wiener gain, as the network takes it up from there.
-LEAST_GAIN, MOST_GAIN = 0.003, 0.99
+_LEAST_GAIN, _MOST_GAIN = 0.003, 0.99
 
 
 def statistics(
@@ -74,32 +87,80 @@ def noise_colour(beam: Beam) -> Floats:
     return np.asarray(power - (heard * power).sum() / max(float(heard.sum()), 1e-6))
 
 
-def cell_features(
-    beam: Beam, frequency_hz: Floats, gain: Floats, colour: Floats
-) -> NDArray[np.float32]:
-    """Describe every cell of the spectrum, (CELL_FEATURES, windows, F), for the mask.
+@dataclass
+class Cells:
+    """A beam in the windows of the mask, and what is told of each of its cells.
 
-    Parameters
+    Attributes
     ----------
-    beam : Beam
-    frequency_hz : ndarray, (F,)
-    gain : ndarray, (windows, F)
-        The Wiener gain.
-    colour : ndarray, (F,)
-        Of the noise, with all that has been equalised.
+    stft : ShortTimeFourier
+    total : int
+        Samples of the beam in time.
+    spectra, plain : ndarray, complex64, (windows, F)
+        Of the beam in unit noise, and of what the Wiener filter leaves of it.
+    logit : ndarray, float32, (windows, F)
+        Of the gain from one to the other.
+    planes : ndarray, float32, (CELL_FEATURES, windows, F)
     """
-    shape = beam.spectra.shape
-    planes = (
-        np.log1p(np.abs(beam.spectra) ** 2) / 3,
-        logit(gain) / 3,
-        np.broadcast_to(np.log1p(long_term_snr(beam)) / 3, shape),
-        np.broadcast_to(colour / 3, shape),
-        np.broadcast_to(np.log(np.maximum(frequency_hz, 10.0) / _MIDDLE_HZ), shape),
+
+    stft: ShortTimeFourier
+    total: int
+    spectra: Spectra
+    plain: Spectra
+    logit: NDArray[np.float32]
+    planes: NDArray[np.float32]
+
+
+def cells_of(beam: Beam, frequency_hz: Floats) -> Cells:
+    """Describe a beam, whose frequencies are given, to the mask."""
+    length, signal = window_of(beam), in_time(beam)
+    resolved = [resolve(signal, length, beam.bias, parts) for parts in (*PARTS, FINEST)]
+    long, short, shorter = resolved
+    plain = spectra_of(short.stft, mix(resolved[: len(PARTS)], length, len(signal)))
+    power = np.abs(short.spectra) ** 2
+    gain = (plain * short.spectra.conj()).real / np.maximum(power, 1e-12)
+    shape = power.shape
+    frequency = np.linspace(0, frequency_hz[-1], shape[1])
+    mean_snr, colour = (
+        np.interp(frequency, frequency_hz, one)
+        for one in (np.log1p(long_term_snr(beam)), noise_colour(beam))
     )
-    return np.stack(planes).astype(np.float32)
+    planes = (
+        np.log1p(power) / 3,
+        logit(gain) / 3,
+        _onto(logit(long.gain), long.stft, short.stft, shape) / 3,
+        _onto(logit(shorter.gain), shorter.stft, short.stft, shape) / 3,
+        np.broadcast_to(mean_snr / 3, shape),
+        np.broadcast_to(colour / 3, shape),
+        np.broadcast_to(np.log(np.maximum(frequency, 10.0) / _MIDDLE_HZ), shape),
+    )
+    return Cells(
+        short.stft,
+        len(signal),
+        short.spectra,
+        plain,
+        logit(gain).astype(np.float32),
+        np.stack(planes).astype(np.float32),
+    )
+
+
+def _onto(
+    values: Floats, own: ShortTimeFourier, other: ShortTimeFourier, shape: tuple[int, int]
+) -> Floats:
+    """Bring values in windows of one length to those of another, by lines between them."""
+    centre = (np.arange(shape[0]) + 1) * other.hop - other.length / 2
+    window = (centre + own.length / 2) / own.hop - 1
+    place = np.arange(shape[1]) * own.length / other.length
+    for axis, at in enumerate((window, place)):
+        at = np.clip(at, 0, values.shape[axis] - 1)
+        below = np.floor(at).astype(int)
+        above = np.minimum(below + 1, values.shape[axis] - 1)
+        share = (at - below).reshape((-1, 1) if axis == 0 else (1, -1))
+        values = (1 - share) * values.take(below, axis) + share * values.take(above, axis)
+    return values
 
 
 def logit(gain: Floats) -> Floats:
     """Inverse of the logistic function, of gains held within bounds."""
-    held = np.clip(gain, LEAST_GAIN, MOST_GAIN)
+    held = np.clip(gain, _LEAST_GAIN, _MOST_GAIN)
     return np.asarray(np.log(held / (1 - held)))

@@ -72,9 +72,9 @@ class Attention(nn.Module):
 class Mask(nn.Module):
     """From cell features (CELL_FEATURES, windows, F) to the shift of the logit (windows, F)."""
 
-    DILATIONS = ((1, 1), (1, 2), (2, 4), (4, 8), (2, 16), (1, 1))
+    DILATIONS = ((1, 1), (1, 2), (2, 4), (4, 8), (8, 16), (2, 4), (1, 2), (1, 1))
 
-    def __init__(self, width: int = 20) -> None:
+    def __init__(self, width: int = 32) -> None:
         super().__init__()
         self.enter = nn.Conv2d(CELL_FEATURES, width, 1)
         self.near = nn.ModuleList(

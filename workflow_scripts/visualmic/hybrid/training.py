@@ -13,33 +13,32 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from visualmic.atomic import atomic_path
 from visualmic.hybrid.enhance import MASK, RESPONSE
 from visualmic.hybrid.examples import BeamMaker, Example, Sounds, draw_spectra
-from visualmic.hybrid.features import (
-    CELL_FEATURES,
-    STATISTICS,
-    cell_features,
-    logit,
-    noise_colour,
-    statistics,
-)
+from visualmic.hybrid.features import CELL_FEATURES, STATISTICS, cells_of, statistics
 from visualmic.hybrid.network import Hybrid
 from visualmic.learn.trainer import quiet_lightning
-from visualmic.motion.beam import Beam, long_term_snr
-from visualmic.motion.noise_suppression import local_snr, parametric_gain
+from visualmic.motion.beam import Beam
+from visualmic.motion.noise_suppression import spectra_of
 from visualmic.motion.reference import Floats
-from visualmic.motion.spectra import Spectra
+from visualmic.motion.spectra import ShortTimeFourier, Spectra
 from visualmic.progress import Progress
 
 Item = dict[str, Tensor]
 # Decibels of log-spectral distance that weigh as much as one of distortion.
-_SPECTRAL_WEIGHT = 0.1
-# The range of levels, below the loudest cell, in which spectra are compared.
-_COMPARED_DB = 60.0
+_SPECTRAL_WEIGHT = 0.2
+# The range of levels, below the mean of all cells, in which spectra are compared.
+_COMPARED_DB = 45.0
+# Decibels of distortion that weigh as much as an ESTOI of one; its bands, and the windows of a
+# piece, which lasts 0.4 s as there.
+_ESTOI_WEIGHT = 10.0
+_LOWEST_BAND_HZ, _BANDS, _FEWEST_BANDS = 150.0, 15, 4
+_ESTOI_WINDOWS = 13
 _LEAST_SQUARE_DB = 1e-6
 # Where the motion is that of modes, as hearing takes it: in hertz, and of the highest frequency.
 _FROM_HZ, _BELOW_TOP = 40.0, 0.97
@@ -139,16 +138,27 @@ def _mask_arrays(example: Example, rng: np.random.Generator) -> dict[str, Any]:
         0.0,
         None,
     )
-    gain = parametric_gain(local_snr(np.abs(example.beam) ** 2, long_term_snr(beam)))
-    shape = (gain > 0) * (frequency >= 10) / undone
-    sound, target = example.beam * np.sqrt(example.level) * shape, example.sound * response * shape
+    stft = ShortTimeFourier(2 * (len(frequency) - 1), 4, "hann")
+    cells = cells_of(beam, frequency)
+    alone = stft.inverse((response / np.sqrt(example.level) * example.sound), cells.total)
+    shape = ((frequency >= 10) * np.sqrt(example.level) / undone)[::2]
+    target = spectra_of(cells.stft, alone) * shape
     size = max(float(np.sqrt((np.abs(target) ** 2).mean())), 1e-30)
+    spectra = {"sound": cells.spectra * shape, "plain": cells.plain * shape, "target": target}
     return {
-        "cells": cell_features(beam, frequency, gain, noise_colour(beam)),
-        "logit": logit(gain).astype(np.float32),
-        "sound": (sound / size).astype(np.complex64),
-        "target": (target / size).astype(np.complex64),
+        "cells": cells.planes,
+        "logit": cells.logit,
+        "bands": third_octaves(frequency[::2]),
+        **{name: (one / size).astype(np.complex64) for name, one in spectra.items()},
     }
+
+
+def third_octaves(frequency_hz: Floats) -> NDArray[np.float32]:
+    """Give the bands of ESTOI that lie below the highest frequency, as sums over F: (bands, F)."""
+    centre = _LOWEST_BAND_HZ * 2 ** (np.arange(_BANDS) / 3)
+    low, high = centre[:, None] * 2 ** (-1 / 6), centre[:, None] * 2 ** (1 / 6)
+    sums = ((frequency_hz >= low) & (frequency_hz < high)).astype(np.float32)
+    return sums[(sums.sum(axis=1) > 0) & (high[:, 0] <= frequency_hz[-1])]
 
 
 class Beams(Dataset[Item]):
@@ -205,7 +215,47 @@ def spectral_distance_db(target: Tensor, heard: Tensor) -> Tensor:
         power = spectra.abs() ** 2 / ((spectra.abs() ** 2).mean() + 1e-20)
         levels.append(10 * torch.log10(power + 10 ** (-_COMPARED_DB / 10)))
     # At nought the slope of a root is not a number, and nothing audible is like nothing audible.
-    return (((levels[0] - levels[1]) ** 2).mean() + _LEAST_SQUARE_DB).sqrt()
+    return (((levels[0] - levels[1]) ** 2).mean(dim=1) + _LEAST_SQUARE_DB).sqrt().mean()
+
+
+def intelligibility(target: Tensor, heard: Tensor, bands: Tensor) -> Tensor:
+    """Measure as ESTOI does: correlate how bands (bands, F) rise and fall in pieces of both.
+
+    0 where there are too few bands or windows to tell.
+    """
+    if len(bands) < _FEWEST_BANDS or len(target) <= _ESTOI_WINDOWS:
+        return target.real.sum() * 0
+    pieces = []
+    for spectra in (target, heard):
+        envelopes = (spectra.abs() ** 2 @ bands.T + 1e-8).sqrt()
+        pieces.append(envelopes.unfold(0, _ESTOI_WINDOWS, 3))
+    loudness = pieces[0].pow(2).sum(dim=(1, 2))
+    told = loudness > 1e-4 * loudness.max()
+    normal = []
+    for piece in (one[told] for one in pieces):
+        for axis in (2, 1):
+            piece = piece - piece.mean(dim=axis, keepdim=True)
+            piece = piece / (piece.norm(dim=axis, keepdim=True) + 1e-6)
+        normal.append(piece)
+    return (normal[0] * normal[1]).sum(dim=(1, 2)).mean() / _ESTOI_WINDOWS
+
+
+def masked(item: Item, shift: Tensor) -> Tensor:
+    """Add what a shifted gain changes to what the Wiener filter leaves."""
+    change = torch.sigmoid(item["logit"] + shift) - torch.sigmoid(item["logit"])
+    return item["plain"] + change * item["sound"]
+
+
+def mask_loss(item: Item, shift: Tensor) -> Tensor:
+    """Weigh distortion, log spectra, intelligibility and harm of what a mask leaves, in dB."""
+    plain, target, heard = item["plain"], item["target"], masked(item, shift)
+    clear, before = (distortion_db(target, one) for one in (heard, plain))
+    # To spoil what was clear is worse than to leave it: harm counts twice, and more the clearer
+    # the sound was.
+    harm = torch.relu(before - clear) * (1 + torch.relu(before) / 10)
+    distance = spectral_distance_db(target, heard)
+    told = intelligibility(target, heard, item["bands"])
+    return _SPECTRAL_WEIGHT * distance - clear + harm - _ESTOI_WEIGHT * told
 
 
 class _Module(pl.LightningModule):
@@ -216,27 +266,15 @@ class _Module(pl.LightningModule):
 
     def training_step(self, item: Item, number: int) -> Tensor:
         expected = response_loss(item, *self.network.response(item["statistics"]))
-        plain, heard = self._heard(item)
-        distance = spectral_distance_db(item["target"], heard)
-        clear, before = (distortion_db(item["target"], one) for one in (heard, plain))
-        # To spoil what was clear is worse than to leave it: harm counts twice, and more the
-        # clearer the sound was.
-        harm = torch.relu(before - clear) * (1 + torch.relu(before) / 10)
-        return expected + (_SPECTRAL_WEIGHT * distance - clear + harm) / 10
+        return expected + mask_loss(item, self.network.mask(item["cells"])) / 10
 
     def validation_step(self, item: Item, number: int) -> None:
         expected = response_loss(item, *self.network.response(item["statistics"]))
-        plain, heard = self._heard(item)
+        plain, heard = item["plain"], masked(item, self.network.mask(item["cells"]))
         gained = distortion_db(item["target"], heard) - distortion_db(item["target"], plain)
         self.log("response", expected, on_epoch=True, batch_size=1)
         self.log("gained_db", gained, on_epoch=True, batch_size=1)
         self.log("loss", expected - gained / 10, on_epoch=True, batch_size=1)
-
-    def _heard(self, item: Item) -> tuple[Tensor, Tensor]:
-        """Give the sound as the Wiener filter and as the mask leave it."""
-        shift = self.network.mask(item["cells"])
-        plain = torch.sigmoid(item["logit"]) * item["sound"]
-        return plain, torch.sigmoid(item["logit"] + shift) * item["sound"]
 
     def configure_optimizers(self) -> Any:
         optimiser = torch.optim.AdamW(

@@ -68,6 +68,11 @@ def in_time(beam: Beam) -> Floats:
     return stft.inverse(beam.spectra * _turns(beam), len(beam.spectra) * stft.hop - lead)
 
 
+def as_beam(beam: Beam, sound: Floats) -> Spectra:
+    """Bring what is left of a beam in time back to its windows and phases, (windows, F)."""
+    return spectra_of(ShortTimeFourier(window_of(beam), 4, "hann"), sound) * _turns(beam).conj()
+
+
 def _turns(beam: Beam) -> Spectra:
     """Give what brings the phases of a beam (F,), each as it happens to be, to the sound's."""
     size = np.abs(beam.gain)
@@ -147,8 +152,7 @@ def suppress_noise(beam: Beam) -> Spectra:
     """Take the noise from a beam: its spectra (windows, F), still in unit noise."""
     length, signal = window_of(beam), in_time(beam)
     resolved = [resolve(signal, length, beam.bias, parts) for parts in PARTS]
-    sound = mix(resolved, length, len(signal))
-    return spectra_of(ShortTimeFourier(length, 4, "hann"), sound) * _turns(beam).conj()
+    return as_beam(beam, mix(resolved, length, len(signal)))
 
 
 def local_snr(power: Floats, snr: Floats) -> Floats:
