@@ -106,7 +106,7 @@ def test_the_search_ends_where_next_to_nothing_is_left(monkeypatch):
     # Where what is left is no more than noise leaves, and where it is next to nothing.
     assert len(found(-1.0, 4.0).frequency_hz) == 4
     assert len(found(0.01, -1e9).frequency_hz) <= 5
-    # With neither it goes on: to more modes, or to more than there may be, as the last digits have it.
+    # With neither it goes on: to more modes, or to more than there may be, by the last digits.
     beyond = found(-1.0, -1e9)
     assert beyond is None or len(beyond.frequency_hz) > 4
 
