@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from visualmic.errors import VisualMicError
-from visualmic.evaluate.alignment import align
+from visualmic.evaluate.alignment import align, resample
+from visualmic.evaluate.intelligibility import estoi
 from visualmic.evaluate.waveform import si_sdr
 from visualmic.hybrid.enhance import (
     MASK,
@@ -20,31 +21,40 @@ from visualmic.hybrid.enhance import (
 )
 from visualmic.hybrid.examples import BeamMaker, Sounds, draw_spectra
 from visualmic.hybrid.features import cells_of, statistics
-from visualmic.hybrid.network import REACH, Hybrid
-from visualmic.hybrid.training import (
-    Beams,
-    HybridTraining,
+from visualmic.hybrid.losses import (
     distortion_db,
-    export_hybrid,
     intelligibility,
     mask_loss,
     masked,
-    read_sounds,
     response_loss,
     spectral_distance_db,
+)
+from visualmic.hybrid.network import REACH, Mask, Response
+from visualmic.hybrid.training import (
+    MASK_PART,
+    RESPONSE_PART,
+    Beams,
+    HybridTraining,
+    export_hybrid,
+    read_sounds,
     store_sounds,
-    third_octaves,
     train_hybrid,
 )
 from visualmic.motion.beam import Beam
 from visualmic.motion.methods import recover
-from visualmic.motion.noise_suppression import as_beam
+from visualmic.motion.noise_suppression import as_beam, spectra_of
+from visualmic.motion.spectra import ShortTimeFourier
 from visualmic.motion.wiener import WienerSettings, wiener_gain
 from visualmic.simulate.scene import Scene
 from visualmic.simulate.settings import SimulationSettings
+from visualmic.simulate.sounds import make_sound
 
 NO_SOUNDS = Sounds([], [])
 SETTINGS = WienerSettings()
+
+
+def untrained() -> dict[str, torch.nn.Module]:
+    return {RESPONSE_PART: Response(), MASK_PART: Mask()}
 
 
 def beam_of(windows: int, bins: int, loudness: float = 40) -> Beam:
@@ -63,18 +73,20 @@ def beam_of(windows: int, bins: int, loudness: float = 40) -> Beam:
 
 
 @pytest.fixture(scope="module")
-def random_network(tmp_path_factory: pytest.TempPathFactory) -> tuple[Hybrid, Path]:
+def random_network(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[dict[str, torch.nn.Module], Path]:
     torch.manual_seed(3)
-    network = Hybrid()
-    for part in (network.response.leave, network.mask.leave):
-        torch.nn.init.normal_(part.weight, std=0.3)
+    networks = untrained()
+    for network in networks.values():
+        torch.nn.init.normal_(network.leave.weight, std=0.3)
     folder = tmp_path_factory.mktemp("random")
-    export_hybrid(network, folder)
-    return network, folder
+    export_hybrid(networks, folder)
+    return networks, folder
 
 
 def test_an_untrained_network_is_the_wiener_filter(tmp_path: Path) -> None:
-    export_hybrid(Hybrid(), tmp_path)
+    export_hybrid(untrained(), tmp_path)
     beam, frequency = beam_of(90, 129), np.arange(129) * 4.3
     heard, snr = clear_beam(beam, SETTINGS, frequency, tmp_path)
     plain, plain_snr = wiener_gain(beam, SETTINGS, frequency)
@@ -111,7 +123,7 @@ def test_the_predicted_distortion_is_that_of_a_wiener_filter() -> None:
 
 
 def test_an_untrained_network_expects_a_flat_response(tmp_path: Path) -> None:
-    export_hybrid(Hybrid(), tmp_path)
+    export_hybrid(untrained(), tmp_path)
     beam, frequency = beam_of(90, 129), np.arange(129) * 4.3
     expected = expect_response(beam, frequency, tmp_path)
     np.testing.assert_allclose(expected.log_power, -np.log(beam.level), atol=1e-6)
@@ -121,13 +133,13 @@ def test_an_untrained_network_expects_a_flat_response(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("windows", "bins"), [(30, 33), (70, 257), (40, 513)])
 def test_onnx_gives_the_numbers_of_pytorch(windows: int, bins: int, random_network) -> None:
-    network, folder = random_network
+    networks, folder = random_network
     beam, frequency = beam_of(windows, bins), np.arange(bins) * 4.3
     told, _ = statistics(np.abs(beam.spectra) ** 2, frequency, beam.bias, beam.level)
     cells = cells_of(beam, frequency)
     with torch.no_grad():
-        log_power = network.response(torch.from_numpy(told[None]))[0][0].numpy()
-        shift = network.mask(torch.from_numpy(cells.planes)).numpy()
+        log_power = networks[RESPONSE_PART](torch.from_numpy(told[None]))[0][0].numpy()
+        shift = networks[MASK_PART](torch.from_numpy(cells.planes)).numpy()
     expected = expect_response(beam, frequency, folder)
     np.testing.assert_allclose(expected.log_power + np.log(beam.level), log_power, atol=2e-4)
     gain = [1 / (1 + np.exp(-cells.logit - one)) for one in (0, shift)]
@@ -245,30 +257,42 @@ def test_a_beam_of_nothing_audible_does_not_end_the_training() -> None:
 
 def test_training_learns_on_what_it_has_seen(sounds: Path, tmp_path: Path) -> None:
     settings = HybridTraining(epochs=12, batch_size=8, learning_rate=1e-2, threads=1)
-    network, untrained = train_hybrid(sounds, tmp_path, settings, quiet=True), Hybrid()
-    beams = Beams(BeamMaker(read_sounds(sorted(sounds.glob("*.npz")))), (7,), 16, 8)
-    likelier = []
-    for item in (beams[number] for number in range(len(beams))):
-        with torch.no_grad():
-            before, after = (
-                float(response_loss(item, *one.response(item["statistics"])))
-                for one in (untrained, network)
-            )
-        likelier.append(before - after)
+    networks = train_hybrid(sounds, tmp_path, settings, [RESPONSE_PART], quiet=True)
+    maker = BeamMaker(read_sounds(sorted(sounds.glob("*.npz"))))
+    beams = Beams(maker, RESPONSE_PART, (7,), 16, 8)
+
+    def loss(network: torch.nn.Module, item: dict[str, torch.Tensor]) -> float:
+        return float(response_loss(item, *network(item["statistics"])))
+
+    with torch.no_grad():
+        likelier = [
+            loss(untrained()[RESPONSE_PART], item) - loss(networks[RESPONSE_PART], item)
+            for number in range(len(beams))
+            for item in beams[number]
+        ]
     assert np.mean(likelier) > 0.1
-    assert network.mask.leave.weight.abs().max() > 0
+
+
+def test_one_network_can_be_trained_alone(sounds: Path, tmp_path: Path) -> None:
+    settings = HybridTraining(epochs=1, batch_size=8, threads=1)
+    alone = train_hybrid(sounds, tmp_path / "run", settings, [MASK_PART], quiet=True)
+    export_hybrid(alone, tmp_path)
+    assert list(alone) == [MASK_PART]
+    assert alone[MASK_PART].leave.weight.abs().max() > 0
+    assert (tmp_path / MASK).exists()
+    assert not (tmp_path / RESPONSE).exists()
 
 
 def test_the_mask_learns_what_is_noise(sounds: Path) -> None:
     torch.manual_seed(0)
-    beams = Beams(BeamMaker(read_sounds(sorted(sounds.glob("*.npz")))), (7,), 8, 1)
-    items = [beams[number] for number in range(len(beams))]
+    beams = Beams(BeamMaker(read_sounds(sorted(sounds.glob("*.npz")))), MASK_PART, (7,), 2, 4)
+    items = [item for number in range(len(beams)) for item in beams[number]]
 
     def left(item: dict[str, torch.Tensor]) -> float:
         return float(spectral_distance_db(item["target"], item["plain"]))
 
     item = max(items, key=left)
-    network = Hybrid().mask
+    network = Mask()
     optimiser = torch.optim.Adam(network.parameters(), 1e-2)
     losses = []
     for _ in range(30):
@@ -282,23 +306,28 @@ def test_the_mask_learns_what_is_noise(sounds: Path) -> None:
     assert float(spectral_distance_db(item["target"], heard)) < left(item) - 0.3
 
 
-def test_intelligibility_is_that_of_envelopes() -> None:
-    rng = np.random.default_rng(5)
-    frequency = np.fft.rfftfreq(256, 1 / 2200)
-    bands = torch.from_numpy(third_octaves(frequency))
-    assert bands.shape == (9, 129)
-    target, other = (
-        torch.from_numpy(
-            (rng.standard_normal((80, 129)) + 1j * rng.standard_normal((80, 129)))
-            * np.exp(rng.standard_normal((80, 1)))
-        ).to(torch.complex64)
-        for _ in range(2)
-    )
-    assert float(intelligibility(target, 3 * target, bands)) == pytest.approx(1, abs=0.01)
-    assert abs(float(intelligibility(target, other, bands))) < 0.2
-    # Too short, or too few bands, to tell.
-    assert float(intelligibility(target[:13], target[:13], bands)) == 0
-    assert float(intelligibility(target, target, bands[:3])) == 0
+@pytest.mark.parametrize("fps", [480, 2200])
+def test_intelligibility_is_estoi(fps: int) -> None:
+    clean = make_sound(SimulationSettings(sound="speech", seconds=3.0, seed=4))
+    stft = ShortTimeFourier(round(fps * 0.03) * 4, 4, "hann")
+    truth = resample(clean.samples.astype(np.float64), clean.rate, fps)
+    noise = np.random.default_rng(5).standard_normal(len(truth)) * truth.std()
+
+    def spectra(signal: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(spectra_of(stft, signal))
+
+    for share in (0.0, 0.3, 1.0):
+        sound = truth + share * noise
+        measured = float(intelligibility(spectra(truth), 3 * spectra(sound), fps))
+        assert measured == pytest.approx(estoi(truth, sound, fps), abs=0.02)
+
+
+def test_intelligibility_of_too_little_is_nothing() -> None:
+    short = torch.randn(10, 129, dtype=torch.complex64)
+    long = torch.randn(80, 129, dtype=torch.complex64)
+    assert float(intelligibility(short, short, 2200)) == 0
+    assert float(intelligibility(long, long, 240)) == 0
+    assert float(intelligibility(long, long, 2200)) == pytest.approx(1, abs=0.01)
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_end(sounds: Path, tmp_path: Path) -> None:
@@ -306,12 +335,11 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_end(sounds: Path, tmp_p
         return HybridTraining(epochs=epochs, batch_size=8, threads=1)
 
     unbroken = train_hybrid(sounds, tmp_path / "unbroken", settings(2), quiet=True)
-    stopped = train_hybrid(
-        sounds, tmp_path / "stopped", settings(2), quiet=True, stop_after_epochs=1
-    )
+    train_hybrid(sounds, tmp_path / "stopped", settings(2), quiet=True, stop_after_epochs=1)
     resumed = train_hybrid(sounds, tmp_path / "stopped", settings(2), quiet=True)
-    parameters = [list(one.parameters()) for one in (unbroken, stopped, resumed)]
-    assert all(torch.equal(a, b) for a, b in zip(parameters[0], parameters[2], strict=True))
+    for part, network in resumed.items():
+        pairs = zip(unbroken[part].parameters(), network.parameters(), strict=True)
+        assert all(torch.equal(one, other) for one, other in pairs)
 
 
 def test_too_few_sounds_to_train_with_are_one_clear_line() -> None:

@@ -5,8 +5,8 @@ recording trains, a second chooses the best epoch, and a third, which neither ha
 scores are printed beside those of silence and of the classical method on the same frames. A
 training that was stopped goes on where it was when the same command is given again.
 
-The network of the method `hybrid` (--model hybrid) is trained on simulated motion instead, shaken
-by the sounds of --words and --music; its weights come with the project.
+The networks of the method `hybrid` (--model hybrid) are trained on simulated motion instead, shaken
+by the sounds of --words and --music, one after the other; their weights come with the project.
 """
 
 import argparse
@@ -103,6 +103,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     simulated.add_argument(
         "--examples", type=int, metavar="N", help="sounds to shake objects with (default 9000)"
     )
+    simulated.add_argument(
+        "--part",
+        choices=("response", "mask"),
+        help="train this network alone (default: one, then the other)",
+    )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
@@ -155,6 +160,7 @@ def _train_hybrid(arguments: argparse.Namespace) -> int:
     require_torch()
     from visualmic.hybrid.examples import find_sounds
     from visualmic.hybrid.training import (
+        PARTS,
         HybridTraining,
         export_hybrid,
         store_sounds,
@@ -172,7 +178,11 @@ def _train_hybrid(arguments: argparse.Namespace) -> int:
     sounds = find_sounds(arguments.words, arguments.music, arguments.without.split(","))
     with Progress("draw", count, "sound", quiet=arguments.quiet) as progress:
         store_sounds(output / "sounds", sounds, range(count), progress)
-    network = train_hybrid(output / "sounds", output / "run", settings, arguments.quiet)
-    export_hybrid(network, output)
+    parts = [arguments.part] if arguments.part else PARTS
+    for part in parts:
+        trained = train_hybrid(
+            output / "sounds", output / "run", settings, [part], quiet=arguments.quiet
+        )
+        export_hybrid(trained, output)
     print(output)
     return 0

@@ -9,6 +9,8 @@ the reference through the same band". The conventions are those of
 import importlib.util
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import scipy.fft
@@ -21,10 +23,11 @@ from visualmic.evaluate.waveform import Signal, UndefinedMetric, framed, paired
 STOI_RATE = 10_000
 """The rate at which STOI is defined, in hertz."""
 
-_FRAME, _HOP, _STRETCH = 256, 128, 30
+FRAME, HOP, STRETCH = 256, 128, 30
 """Frames of 25.6 ms, half overlapping, and stretches of 384 ms of them."""
 
-_WINDOW = np.hanning(_FRAME + 2)[1:-1]
+WINDOW = np.hanning(FRAME + 2)[1:-1]
+"""Of a frame."""
 
 _LEAST_SPEECH_S = 0.4
 
@@ -109,7 +112,7 @@ def estoi(reference: ArrayLike, estimate: ArrayLike, rate: float) -> float:
     total, count = 0.0, 0
     for x, y in zip(*map(_stretches, envelopes), strict=True):
         spectra = [_normalised(_normalised(block, 2, dither), 1, dither) for block in (x, y)]
-        total += float((spectra[0] * spectra[1]).sum()) / _STRETCH
+        total += float((spectra[0] * spectra[1]).sum()) / STRETCH
         count += len(x)
     return total / count
 
@@ -133,27 +136,46 @@ def _band_envelopes(
         truth, sound = _at_stoi_rate(truth, whole), _at_stoi_rate(sound, whole)
     truth, sound = _without_pauses(truth, sound)
     # The reference implementation does not look at the last frame.
-    if len(truth) // _HOP - 2 < _STRETCH:
+    if len(truth) // HOP - 2 < STRETCH:
         raise UndefinedMetric("less than 0.4 s of sound is left after pauses are taken out")
-    bands = _third_octaves()
+    bands = third_octaves()
     return _envelopes(truth, bands), _envelopes(sound, bands)
 
 
-def _third_octaves() -> Signal:
-    """Which frequencies of a frame belong to each of the 15 bands from 150 Hz, ``(15, F)``."""
-    step_hz = STOI_RATE / (2 * _FRAME)
+def third_octaves() -> Signal:
+    """Tell which frequencies of a frame belong to each of the 15 bands from 150 Hz, ``(15, F)``."""
+    step_hz = STOI_RATE / (2 * FRAME)
     edges = np.round(150 * 2 ** ((2 * np.arange(16) - 1) / 6) / step_hz)
-    bins = np.arange(_FRAME + 1)
+    bins = np.arange(FRAME + 1)
     return ((bins >= edges[:-1, None]) & (bins < edges[1:, None])).astype(np.float64)
 
 
-def _at_stoi_rate(signal: Signal, rate: int) -> Signal:
-    """Resample to 10 kHz with the filter that the published measure was made with.
+@dataclass(frozen=True)
+class Resampler:
+    """Filters that bring a sound to 10 kHz as the published measure does.
 
     A Kaiser-windowed sinc with 60 dB of rejection, as in GNU Octave's ``resample``. Above the old
     Nyquist frequency it leaves faint images, which the normalised bands see: another filter would
     give another score.
+
+    Attributes
+    ----------
+    filters : ndarray, float64, (up, taps)
+        Of each of `up` outputs, over the same inputs.
+    down : int
+        Inputs from one such group of outputs to the next.
+    side : int
+        Zeros that are put before the sound; and at least `taps` behind it.
     """
+
+    filters: Signal
+    down: int
+    side: int
+
+
+@cache
+def stoi_resampler(rate: int) -> Resampler:
+    """Design the filters from `rate`, in hertz, to 10 kHz."""
     up, down = STOI_RATE // math.gcd(STOI_RATE, rate), rate // math.gcd(STOI_RATE, rate)
     cutoff = 1 / (2 * max(up, down))
     half = math.ceil((60 - 8) / (28.714 * cutoff / 10))
@@ -162,36 +184,39 @@ def _at_stoi_rate(signal: Signal, rate: int) -> Signal:
     kernel *= up / kernel.sum()
     # One output in `up` meets the same taps of the kernel: its phase.
     side = half // up + 1
-    taps = np.arange(side, -side - 1, -1) * up
-    padded = np.concatenate([np.zeros(side), signal, np.zeros(side + 1)])
-    resampled = np.empty(-(-len(signal) * up // down))
-    for phase in range(min(up, len(resampled))):
+    filters = np.zeros((up, 2 * side + 1 + (up - 1) * down // up))
+    for phase in range(up):
         first, offset = divmod(phase * down, up)
-        place = half + offset + taps
+        place = half + offset + np.arange(side, -side - 1, -1) * up
         inside = (place >= 0) & (place < len(kernel))
-        weights = np.where(inside, kernel[np.where(inside, place, 0)], 0.0)
-        rows = framed(padded[first:], len(taps), down)
-        resampled[phase::up] = np.concatenate([block @ weights for block in rows])[
-            : len(resampled[phase::up])
-        ]
-    return resampled
+        filters[phase, first : first + len(place)][inside] = kernel[place[inside]]
+    return Resampler(filters, down, side)
+
+
+def _at_stoi_rate(signal: Signal, rate: int) -> Signal:
+    design = stoi_resampler(rate)
+    taps, down = design.filters.shape[1], design.down
+    padded = np.concatenate([np.zeros(design.side), signal, np.zeros(taps)])
+    rows = framed(padded, taps, down)
+    resampled = np.concatenate([block @ design.filters.T for block in rows]).ravel()
+    return resampled[: -(-len(signal) * len(design.filters) // down)]
 
 
 def _frames(signal: Signal) -> Signal:
-    return sliding_window_view(signal, _FRAME)[: len(signal) - _FRAME : _HOP]
+    return sliding_window_view(signal, FRAME)[: len(signal) - FRAME : HOP]
 
 
 def _without_pauses(truth: Signal, sound: Signal) -> tuple[Signal, Signal]:
     """Leave out frames that are 40 dB under the reference's loudest, and join the others."""
     frames = _frames(truth)
-    energy = np.sqrt((frames**2) @ (_WINDOW**2)) + np.finfo(float).eps
+    energy = np.sqrt((frames**2) @ (WINDOW**2)) + np.finfo(float).eps
     kept = energy > energy.max() * 10 ** (-40 / 20)
     joined = []
     for signal in (truth, sound):
-        windowed = _frames(signal)[kept] * _WINDOW
-        halves = np.zeros((len(windowed) + 1, _HOP))
-        halves[:-1] += windowed[:, :_HOP]
-        halves[1:] += windowed[:, _HOP:]
+        windowed = _frames(signal)[kept] * WINDOW
+        halves = np.zeros((len(windowed) + 1, HOP))
+        halves[:-1] += windowed[:, :HOP]
+        halves[1:] += windowed[:, HOP:]
         joined.append(halves.ravel())
     return joined[0], joined[1]
 
@@ -201,14 +226,14 @@ def _envelopes(signal: Signal, bands: Signal) -> Signal:
     found = np.empty((len(bands), len(frames)))
     for start in range(0, len(frames), 4096):
         part = slice(start, start + 4096)
-        spectrum = scipy.fft.rfft(frames[part] * _WINDOW, 2 * _FRAME)
+        spectrum = scipy.fft.rfft(frames[part] * WINDOW, 2 * FRAME)
         found[:, part] = np.sqrt(bands @ (np.abs(spectrum) ** 2).T)
     return found
 
 
 def _stretches(envelopes: Signal) -> Iterator[Signal]:
     """Yield blocks of all stretches of 30 frames, ``(B, 15, 30)``: a few megabytes at a time."""
-    windows = sliding_window_view(envelopes, _STRETCH, axis=1).transpose(1, 0, 2)
+    windows = sliding_window_view(envelopes, STRETCH, axis=1).transpose(1, 0, 2)
     for start in range(0, len(windows), 512):
         yield windows[start : start + 512]
 

@@ -98,12 +98,3 @@ class Mask(nn.Module):
 
 # Windows to each side that a cell of the mask sees.
 REACH = sum(t for t, _ in Mask.DILATIONS)
-
-
-class Hybrid(nn.Module):
-    """Both networks, as they are trained."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.response = Response()
-        self.mask = Mask()

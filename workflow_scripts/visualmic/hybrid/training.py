@@ -13,7 +13,6 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -21,7 +20,8 @@ from visualmic.atomic import atomic_path
 from visualmic.hybrid.enhance import MASK, RESPONSE
 from visualmic.hybrid.examples import BeamMaker, Example, Sounds, draw_spectra
 from visualmic.hybrid.features import CELL_FEATURES, STATISTICS, cells_of, statistics
-from visualmic.hybrid.network import Hybrid
+from visualmic.hybrid.losses import Item, mask_loss, response_loss
+from visualmic.hybrid.network import Mask, Response
 from visualmic.learn.trainer import quiet_lightning
 from visualmic.motion.beam import Beam
 from visualmic.motion.noise_suppression import spectra_of
@@ -29,21 +29,12 @@ from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import ShortTimeFourier, Spectra
 from visualmic.progress import Progress
 
-Item = dict[str, Tensor]
-# Decibels of log-spectral distance that weigh as much as one of distortion.
-_SPECTRAL_WEIGHT = 0.2
-# The range of levels, below the mean of all cells, in which spectra are compared.
-_COMPARED_DB = 45.0
-# Decibels of distortion that weigh as much as an ESTOI of one; its bands, and the windows of a
-# piece, which lasts 0.4 s as there.
-_ESTOI_WEIGHT = 10.0
-_LOWEST_BAND_HZ, _BANDS, _FEWEST_BANDS = 150.0, 15, 4
-_ESTOI_WINDOWS = 13
-_LEAST_SQUARE_DB = 1e-6
+# The networks, by name.
+RESPONSE_PART, MASK_PART = PARTS = ("response", "mask")
 # Where the motion is that of modes, as hearing takes it: in hertz, and of the highest frequency.
 _FROM_HZ, _BELOW_TOP = 40.0, 0.97
-# Degrees of freedom of the error of the response that is expected: some are far out.
-_FREEDOM = 4.0
+# Beams in a step of the mask: one in so many of the other's, for it sees each of their cells.
+_MASK_SHARE = 4
 # How far a response that was undone may have been mistaken: the spread of its logarithm, and the
 # share of those that were not found at all.
 _MISTAKEN, _NOT_FOUND = 0.3, 0.2
@@ -61,7 +52,7 @@ class HybridTraining:
     epochs : int
         In each, as many beams are drawn as there are sounds.
     batch_size : int
-        Beams whose gradients are added up; from one of them the mask learns.
+        Beams in a step of the response's network; the mask's takes a quarter of them.
     learning_rate : float
         At its highest; it rises over the first tenth and falls to nothing.
     seed, threads : int
@@ -99,8 +90,8 @@ def read_sounds(files: Sequence[Path]) -> list[tuple[Spectra, Floats]]:
     return sounds
 
 
-def beam_item(examples: Sequence[Example], rng: np.random.Generator) -> Item:
-    """Prepare examples of as many frequencies for both networks; the mask takes the first."""
+def response_item(examples: Sequence[Example]) -> Item:
+    """Prepare examples of as many frequencies for the network that knows responses."""
     told, weights = [], []
     for example in examples:
         frequency = example.frequency_hz
@@ -114,11 +105,11 @@ def beam_item(examples: Sequence[Example], rng: np.random.Generator) -> Item:
         "power": np.stack(power).astype(np.float32),
         "weight": np.stack(weights).astype(np.float32),
     }
-    return {k: torch.from_numpy(v) for k, v in {**item, **_mask_arrays(examples[0], rng)}.items()}
+    return {k: torch.from_numpy(v) for k, v in item.items()}
 
 
-def _mask_arrays(example: Example, rng: np.random.Generator) -> dict[str, Any]:
-    """Take the object's response out of an example, as far as it would have been found."""
+def mask_item(example: Example, rng: np.random.Generator) -> Item:
+    """Take the object's response out of an example as far as it would be found, for the mask."""
     frequency = example.frequency_hz
     response = np.sqrt(example.power)
     mistake = np.zeros(len(frequency))
@@ -145,136 +136,67 @@ def _mask_arrays(example: Example, rng: np.random.Generator) -> dict[str, Any]:
     target = spectra_of(cells.stft, alone) * shape
     size = max(float(np.sqrt((np.abs(target) ** 2).mean())), 1e-30)
     spectra = {"sound": cells.spectra * shape, "plain": cells.plain * shape, "target": target}
-    return {
+    item = {
         "cells": cells.planes,
         "logit": cells.logit,
-        "bands": third_octaves(frequency[::2]),
+        "rate": np.array(round(2 * frequency[-1])),
         **{name: (one / size).astype(np.complex64) for name, one in spectra.items()},
     }
+    return {k: torch.from_numpy(v) for k, v in item.items()}
 
 
-def third_octaves(frequency_hz: Floats) -> NDArray[np.float32]:
-    """Give the bands of ESTOI that lie below the highest frequency, as sums over F: (bands, F)."""
-    centre = _LOWEST_BAND_HZ * 2 ** (np.arange(_BANDS) / 3)
-    low, high = centre[:, None] * 2 ** (-1 / 6), centre[:, None] * 2 ** (1 / 6)
-    sums = ((frequency_hz >= low) & (frequency_hz < high)).astype(np.float32)
-    return sums[(sums.sum(axis=1) > 0) & (high[:, 0] <= frequency_hz[-1])]
-
-
-class Beams(Dataset[Item]):
+class Beams(Dataset[list[Item]]):
     """Beams of an epoch, the same whenever they are asked for.
 
     Parameters
     ----------
     maker : BeamMaker
+    part : str
+        The network that they are for, of :data:`PARTS`.
     seed : tuple of int
         Of the epoch.
     batches, batch_size : int
     """
 
     def __init__(
-        self, maker: BeamMaker, seed: tuple[int, ...], batches: int, batch_size: int
+        self, maker: BeamMaker, part: str, seed: tuple[int, ...], batches: int, batch_size: int
     ) -> None:
-        self._maker, self._seed = maker, seed
+        self._maker, self._part, self._seed = maker, part, seed
         self._batches, self._batch_size = batches, batch_size
 
     def __len__(self) -> int:
         """Count the batches."""
         return self._batches
 
-    def __getitem__(self, number: int) -> Item:
-        """Draw one batch."""
+    def __getitem__(self, number: int) -> list[Item]:
+        """Draw one batch: all in one item, or, for the mask, an item of each."""
         rng = np.random.default_rng([*self._seed, number])
+        if self._part == MASK_PART:
+            sizes = [self._maker.draw_size(rng) for _ in range(self._batch_size)]
+            return [mask_item(self._maker.draw(size, rng), rng) for size in sizes]
         size = self._maker.draw_size(rng)
-        return beam_item([self._maker.draw(size, rng) for _ in range(self._batch_size)], rng)
-
-
-def response_loss(item: Item, log_power: Tensor, log_spread: Tensor) -> Tensor:
-    """Minus the log-likelihood, a frequency, of the responses; a constant of each is free."""
-    weight = item["weight"]
-    heard = weight.sum(dim=1, keepdim=True)
-    error = item["power"] - log_power
-    error = error - (weight * error).sum(dim=1, keepdim=True) / (heard + 1e-3)
-    square = (error / torch.exp(log_spread)) ** 2
-    loss = (_FREEDOM + 1) / 2 * torch.log1p(square / _FREEDOM) + log_spread
-    return ((weight * loss).sum(dim=1) / (heard[:, 0] + 2)).mean()
-
-
-def distortion_db(target: Tensor, heard: Tensor) -> Tensor:
-    """SI-SDR of spectra (windows, F) in dB; the sign of the sound does not matter."""
-    power = (target.abs() ** 2).sum() + 1e-20
-    scale = (target.conj() * heard).real.sum() / power
-    left = ((heard - scale * target).abs() ** 2).sum() + 1e-7 * (heard.abs() ** 2).sum()
-    return 10 * torch.log10(scale**2 * power / (left + 1e-20) + 1e-9)
-
-
-def spectral_distance_db(target: Tensor, heard: Tensor) -> Tensor:
-    """Log-spectral distance of spectra at the same power, in dB, above a floor."""
-    levels = []
-    for spectra in (target, heard):
-        power = spectra.abs() ** 2 / ((spectra.abs() ** 2).mean() + 1e-20)
-        levels.append(10 * torch.log10(power + 10 ** (-_COMPARED_DB / 10)))
-    # At nought the slope of a root is not a number, and nothing audible is like nothing audible.
-    return (((levels[0] - levels[1]) ** 2).mean(dim=1) + _LEAST_SQUARE_DB).sqrt().mean()
-
-
-def intelligibility(target: Tensor, heard: Tensor, bands: Tensor) -> Tensor:
-    """Measure as ESTOI does: correlate how bands (bands, F) rise and fall in pieces of both.
-
-    0 where there are too few bands or windows to tell.
-    """
-    if len(bands) < _FEWEST_BANDS or len(target) <= _ESTOI_WINDOWS:
-        return target.real.sum() * 0
-    pieces = []
-    for spectra in (target, heard):
-        envelopes = (spectra.abs() ** 2 @ bands.T + 1e-8).sqrt()
-        pieces.append(envelopes.unfold(0, _ESTOI_WINDOWS, 3))
-    loudness = pieces[0].pow(2).sum(dim=(1, 2))
-    told = loudness > 1e-4 * loudness.max()
-    normal = []
-    for piece in (one[told] for one in pieces):
-        for axis in (2, 1):
-            piece = piece - piece.mean(dim=axis, keepdim=True)
-            piece = piece / (piece.norm(dim=axis, keepdim=True) + 1e-6)
-        normal.append(piece)
-    return (normal[0] * normal[1]).sum(dim=(1, 2)).mean() / _ESTOI_WINDOWS
-
-
-def masked(item: Item, shift: Tensor) -> Tensor:
-    """Add what a shifted gain changes to what the Wiener filter leaves."""
-    change = torch.sigmoid(item["logit"] + shift) - torch.sigmoid(item["logit"])
-    return item["plain"] + change * item["sound"]
-
-
-def mask_loss(item: Item, shift: Tensor) -> Tensor:
-    """Weigh distortion, log spectra, intelligibility and harm of what a mask leaves, in dB."""
-    plain, target, heard = item["plain"], item["target"], masked(item, shift)
-    clear, before = (distortion_db(target, one) for one in (heard, plain))
-    # To spoil what was clear is worse than to leave it: harm counts twice, and more the clearer
-    # the sound was.
-    harm = torch.relu(before - clear) * (1 + torch.relu(before) / 10)
-    distance = spectral_distance_db(target, heard)
-    told = intelligibility(target, heard, item["bands"])
-    return _SPECTRAL_WEIGHT * distance - clear + harm - _ESTOI_WEIGHT * told
+        return [response_item([self._maker.draw(size, rng) for _ in range(self._batch_size)])]
 
 
 class _Module(pl.LightningModule):
-    def __init__(self, settings: HybridTraining) -> None:
+    def __init__(self, part: str, settings: HybridTraining) -> None:
         super().__init__()
-        self.network = Hybrid()
+        self.part = part
+        self.network = Mask() if part == MASK_PART else Response()
         self.settings = settings
 
-    def training_step(self, item: Item, number: int) -> Tensor:
-        expected = response_loss(item, *self.network.response(item["statistics"]))
-        return expected + mask_loss(item, self.network.mask(item["cells"])) / 10
+    def loss(self, batch: list[Item]) -> Tensor:
+        if self.part == MASK_PART:
+            each = [mask_loss(item, self.network(item["cells"])) / 10 for item in batch]
+        else:
+            each = [response_loss(item, *self.network(item["statistics"])) for item in batch]
+        return torch.stack(each).mean()
 
-    def validation_step(self, item: Item, number: int) -> None:
-        expected = response_loss(item, *self.network.response(item["statistics"]))
-        plain, heard = item["plain"], masked(item, self.network.mask(item["cells"]))
-        gained = distortion_db(item["target"], heard) - distortion_db(item["target"], plain)
-        self.log("response", expected, on_epoch=True, batch_size=1)
-        self.log("gained_db", gained, on_epoch=True, batch_size=1)
-        self.log("loss", expected - gained / 10, on_epoch=True, batch_size=1)
+    def training_step(self, batch: list[Item], number: int) -> Tensor:
+        return self.loss(batch)
+
+    def validation_step(self, batch: list[Item], number: int) -> None:
+        self.log("loss", self.loss(batch), on_epoch=True, batch_size=1)
 
     def configure_optimizers(self) -> Any:
         optimiser = torch.optim.AdamW(
@@ -294,27 +216,31 @@ class _Module(pl.LightningModule):
 
 
 class _Data(pl.LightningDataModule):
-    def __init__(self, folder: Path, settings: HybridTraining) -> None:
+    def __init__(self, folder: Path, part: str, settings: HybridTraining) -> None:
         super().__init__()
         files = sorted(folder.glob("*.npz"), key=lambda file: int(file.stem))
         used = [file for file in files if int(file.stem) % VALIDATE_EVERY != 0]
         held = [file for file in files if int(file.stem) % VALIDATE_EVERY == 0]
-        self._settings = settings
+        self._part, self._settings = part, settings
         self._batches = math.ceil(len(used) / settings.batch_size)
         self._makers = [BeamMaker(read_sounds(one)) for one in (used, held)]
 
-    def train_dataloader(self) -> DataLoader[Item]:
+    def train_dataloader(self) -> DataLoader[list[Item]]:
         assert self.trainer is not None
         seed = (self._settings.seed, 1, self.trainer.current_epoch)
-        beams = Beams(self._makers[0], seed, self._batches, self._settings.batch_size)
-        return self._loader(beams)
+        return self._loader(self._makers[0], seed, self._batches)
 
-    def val_dataloader(self) -> DataLoader[Item]:
+    def val_dataloader(self) -> DataLoader[list[Item]]:
         count = min(self._batches, _VALIDATION_BATCHES)
-        beams = Beams(self._makers[1], (self._settings.seed, 2), count, self._settings.batch_size)
-        return self._loader(beams)
+        return self._loader(self._makers[1], (self._settings.seed, 2), count)
 
-    def _loader(self, beams: Beams) -> DataLoader[Item]:
+    def _loader(
+        self, maker: BeamMaker, seed: tuple[int, ...], batches: int
+    ) -> DataLoader[list[Item]]:
+        size = self._settings.batch_size
+        if self._part == MASK_PART:
+            size = max(1, size // _MASK_SHARE)
+        beams = Beams(maker, self._part, seed, batches, size)
         return DataLoader(beams, batch_size=None, num_workers=int(self._settings.threads > 1))
 
 
@@ -329,13 +255,13 @@ class _Stop(pl.Callback):
 class _Shown(pl.Callback):
     """Progress for whoever waits: a bar on a terminal, plain lines in a log."""
 
-    def __init__(self, epochs: int, quiet: bool) -> None:
-        self.epochs, self.quiet = epochs, quiet
+    def __init__(self, part: str, epochs: int, quiet: bool) -> None:
+        self.part, self.epochs, self.quiet = part, epochs, quiet
         self._progress: Progress | None = None
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         steps = (self.epochs - trainer.current_epoch) * int(trainer.num_training_batches)
-        self._progress = Progress("train", steps, "step", quiet=self.quiet).__enter__()
+        self._progress = Progress(f"train {self.part}", steps, "step", quiet=self.quiet).__enter__()
 
     def on_train_batch_end(
         self,
@@ -350,11 +276,11 @@ class _Shown(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         scores = trainer.callback_metrics
-        if self.quiet or sys.stderr.isatty() or "response" not in scores:
+        if self.quiet or sys.stderr.isatty() or "loss" not in scores:
             return
         print(
-            f"train: epoch {trainer.current_epoch + 1} of {self.epochs}, response"
-            f" {float(scores['response']):.3f} nats, mask {float(scores['gained_db']):+.2f} dB",
+            f"train {self.part}: epoch {trainer.current_epoch + 1} of {self.epochs},"
+            f" loss {float(scores['loss']):.4f}",
             file=sys.stderr,
             flush=True,
         )
@@ -368,9 +294,10 @@ def train_hybrid(
     folder: Path,
     run: Path,
     settings: HybridTraining,
+    parts: Sequence[str] = PARTS,
     quiet: bool = False,
     stop_after_epochs: int | None = None,
-) -> Hybrid:
+) -> dict[str, torch.nn.Module]:
     """Train on the sounds in `folder`; a run that was stopped goes on where it was.
 
     Parameters
@@ -378,43 +305,59 @@ def train_hybrid(
     folder : path
         Of :func:`store_sounds`.
     run : path
-        Folder of the run's checkpoints.
+        Folder of the run's checkpoints, those of each network in a folder of their own.
     settings : HybridTraining
+    parts : sequence of str
+        The networks to train, one after the other, of :data:`PARTS`.
     quiet : bool
     stop_after_epochs : int, optional
         Stop early, to go on another time.
 
     Returns
     -------
-    Hybrid
-        As it was after the epoch that did best on the sounds that do not train.
+    dict of Module
+        Each as it was after the epoch that did best on the sounds that do not train.
     """
+    return {
+        part: _train(folder, run / part, settings, part, quiet, stop_after_epochs) for part in parts
+    }
+
+
+def _train(
+    folder: Path,
+    run: Path,
+    settings: HybridTraining,
+    part: str,
+    quiet: bool,
+    stop_after_epochs: int | None,
+) -> torch.nn.Module:
     pl.seed_everything(settings.seed, verbose=False)
-    torch.set_num_threads(max(1, settings.threads - 1))
-    module = _Module(settings)
+    # To draw beams takes a core with the network of responses, and little of one with the mask.
+    torch.set_num_threads(max(1, settings.threads - (part == RESPONSE_PART)))
+    module = _Module(part, settings)
     keep = ModelCheckpoint(
         run, "best", monitor="loss", mode="min", save_last=True, save_on_train_epoch_end=True
     )
-    callbacks: list[pl.Callback] = [keep, _Shown(settings.epochs, quiet)]
+    callbacks: list[pl.Callback] = [keep, _Shown(part, settings.epochs, quiet)]
     if stop_after_epochs is not None:
         callbacks.append(_Stop(stop_after_epochs))
-    trainer = pl.Trainer(
-        max_epochs=settings.epochs,
-        gradient_clip_val=1.0,
-        accelerator="auto",
-        devices=1,
-        callbacks=callbacks,
-        logger=False,
-        reload_dataloaders_every_n_epochs=1,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=run,
-    )
     last = run / "last.ckpt"
     with quiet_lightning():
+        trainer = pl.Trainer(
+            max_epochs=settings.epochs,
+            gradient_clip_val=1.0,
+            accelerator="auto",
+            devices=1,
+            callbacks=callbacks,
+            logger=False,
+            reload_dataloaders_every_n_epochs=1,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            default_root_dir=run,
+        )
         trainer.fit(
             module,
-            datamodule=_Data(folder, settings),
+            datamodule=_Data(folder, part, settings),
             ckpt_path=str(last) if last.exists() else None,
             weights_only=False,
         )
@@ -423,20 +366,17 @@ def train_hybrid(
     return module.network.eval()
 
 
-def export_hybrid(network: Hybrid, folder: str | os.PathLike[str]) -> None:
-    """Write both networks as ONNX, for any number of windows and frequencies."""
-    network = network.eval().cpu()
-    parts: tuple[tuple[str, torch.nn.Module, Tensor, list[str], dict[str, dict[int, str]]], ...] = (
-        (
+def export_hybrid(networks: dict[str, torch.nn.Module], folder: str | os.PathLike[str]) -> None:
+    """Write networks of :func:`train_hybrid` as ONNX, for any number of windows and frequencies."""
+    forms: dict[str, tuple[str, Tensor, list[str], dict[str, dict[int, str]]]] = {
+        RESPONSE_PART: (
             RESPONSE,
-            network.response,
             torch.zeros(1, 64, STATISTICS),
             ["log_power", "log_spread"],
             {name: {1: "frequencies"} for name in ("input", "log_power", "log_spread")},
         ),
-        (
+        MASK_PART: (
             MASK,
-            network.mask,
             torch.zeros(CELL_FEATURES, 32, 64),
             ["shift"],
             {
@@ -444,13 +384,14 @@ def export_hybrid(network: Hybrid, folder: str | os.PathLike[str]) -> None:
                 "shift": {0: "windows", 1: "frequencies"},
             },
         ),
-    )
-    for name, part, example, outputs, axes in parts:
+    }
+    for part, network in networks.items():
+        name, example, outputs, axes = forms[part]
         with atomic_path(Path(folder) / name) as temporary, warnings.catch_warnings():
             # The newer exporter needs one more package, for nothing that these networks have.
             warnings.simplefilter("ignore", DeprecationWarning)
             torch.onnx.export(
-                part,
+                network.eval().cpu(),
                 (example,),
                 str(temporary),
                 input_names=["input"],
