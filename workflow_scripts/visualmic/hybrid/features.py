@@ -18,8 +18,8 @@ from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import ShortTimeFourier, Spectra
 
 STATISTICS = 12
-CELL_FEATURES = 7
-# Parts of the beam's windows in the shortest that the mask is told of; it works in the middle ones.
+CELL_FEATURES = 8
+# Parts of the beam's windows in the shortest, in which the mask works.
 FINEST = 4
 # Frequencies, in hertz, that logarithms of frequency and of the capture rate are relative to.
 _MIDDLE_HZ, _TOP_HZ = 300.0, 500.0
@@ -115,10 +115,10 @@ def cells_of(beam: Beam, frequency_hz: Floats) -> Cells:
     """Describe a beam, whose frequencies are given, to the mask."""
     length, signal = window_of(beam), in_time(beam)
     resolved = [resolve(signal, length, beam.bias, parts) for parts in (*PARTS, FINEST)]
-    long, short, shorter = resolved
-    plain = spectra_of(short.stft, mix(resolved[: len(PARTS)], length, len(signal)))
-    power = np.abs(short.spectra) ** 2
-    gain = (plain * short.spectra.conj()).real / np.maximum(power, 1e-12)
+    long, short, finest = resolved
+    plain = spectra_of(finest.stft, mix(resolved[: len(PARTS)], length, len(signal)))
+    power = np.abs(finest.spectra) ** 2
+    gain = (plain * finest.spectra.conj()).real / np.maximum(power, 1e-12)
     shape = power.shape
     frequency = np.linspace(0, frequency_hz[-1], shape[1])
     mean_snr, colour = (
@@ -128,16 +128,17 @@ def cells_of(beam: Beam, frequency_hz: Floats) -> Cells:
     planes = (
         np.log1p(power) / 3,
         logit(gain) / 3,
-        _onto(logit(long.gain), long.stft, short.stft, shape) / 3,
-        _onto(logit(shorter.gain), shorter.stft, short.stft, shape) / 3,
+        _onto(logit(long.gain), long.stft, finest.stft, shape) / 3,
+        _onto(logit(short.gain), short.stft, finest.stft, shape) / 3,
+        logit(finest.gain) / 3,
         np.broadcast_to(mean_snr / 3, shape),
         np.broadcast_to(colour / 3, shape),
         np.broadcast_to(np.log(np.maximum(frequency, 10.0) / _MIDDLE_HZ), shape),
     )
     return Cells(
-        short.stft,
+        finest.stft,
         len(signal),
-        short.spectra,
+        finest.spectra,
         plain,
         logit(gain).astype(np.float32),
         np.stack(planes).astype(np.float32),

@@ -72,7 +72,7 @@ class Attention(nn.Module):
 class Mask(nn.Module):
     """From cell features (CELL_FEATURES, windows, F) to the shift of the logit (windows, F)."""
 
-    DILATIONS = ((1, 1), (1, 2), (2, 4), (4, 8), (8, 16), (2, 4), (1, 2), (1, 1))
+    DILATIONS = ((1, 1), (2, 1), (4, 2), (8, 4), (16, 8), (4, 2), (2, 1), (1, 1))
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from visualmic.atomic import atomic_path
 from visualmic.hybrid.enhance import MASK, RESPONSE
 from visualmic.hybrid.examples import BeamMaker, Example, Sounds, draw_spectra
-from visualmic.hybrid.features import CELL_FEATURES, STATISTICS, cells_of, statistics
+from visualmic.hybrid.features import CELL_FEATURES, FINEST, STATISTICS, cells_of, statistics
 from visualmic.hybrid.losses import Item, mask_loss, response_loss
 from visualmic.hybrid.network import Mask, Response
 from visualmic.learn.trainer import quiet_lightning
@@ -132,7 +132,7 @@ def mask_item(example: Example, rng: np.random.Generator) -> Item:
     stft = ShortTimeFourier(2 * (len(frequency) - 1), 4, "hann")
     cells = cells_of(beam, frequency)
     alone = stft.inverse((response / np.sqrt(example.level) * example.sound), cells.total)
-    shape = ((frequency >= 10) * np.sqrt(example.level) / undone)[::2]
+    shape = ((frequency >= 10) * np.sqrt(example.level) / undone)[::FINEST]
     target = spectra_of(cells.stft, alone) * shape
     size = max(float(np.sqrt((np.abs(target) ** 2).mean())), 1e-30)
     spectra = {"sound": cells.spectra * shape, "plain": cells.plain * shape, "target": target}
