@@ -60,6 +60,16 @@ def test_the_tone_is_clearer_than_any_other_line(fork: str, recovered) -> None:
 
 
 @pytest.mark.parametrize("fork", FORKS)
+def test_the_networks_of_the_hybrid_add_no_line(fork: str, recovered) -> None:
+    above = []
+    for method in ("lucas-kanade", "hybrid"):
+        frequency, level = recovered(fork, method)
+        around = np.abs(frequency - FORKS[fork][1]) < 1.5
+        above.append(level[~around].max() - level[around].max())
+    assert above[1] <= above[0] + 0.1
+
+
+@pytest.mark.parametrize("fork", FORKS)
 def test_the_tone_is_as_clear_and_as_exact_as_the_pyramids(fork: str, recovered) -> None:
     tone_hz = FORKS[fork][1]
     frequency, level = recovered(fork, "lucas-kanade")
