@@ -158,6 +158,52 @@ rule draw_training:
         "../workflow_scripts/draw_training.py"
 
 
+# By itself: a table whose job also gave files of models that may come later would look done without
+# them.
+rule score_model:
+    input:
+        split="<results>/splits/{fold}.json",
+        facts="<results>/models/{model}/{fold}/training.json",
+        predictions=lambda wildcards: expand(
+            "<results>/predictions/{model}/{fold}/{recording}.csv",
+            model=wildcards.model,
+            fold=wildcards.fold,
+            recording=tested_in(wildcards.fold),
+        ),
+        frames=lambda wildcards: expand(
+            "<results>/frames/{recording}.h5", recording=tested_in(wildcards.fold)
+        ),
+        samples=lambda wildcards: expand(
+            "<results>/dataset/samples/{recording}.csv", recording=tested_in(wildcards.fold)
+        ),
+        heard=lambda wildcards: expand(
+            "<results>/sound/{method}/{recording}.wav",
+            method=LEARN["classical"],
+            recording=tested_in(wildcards.fold),
+        ),
+    output:
+        "<results>/models/{model}/{fold}/metrics.json",
+    log:
+        "<results>/logs/score_model/{model}/{fold}.log",
+    benchmark:
+        "<results>/benchmarks/score_model/{model}/{fold}.tsv"
+    conda:
+        "../envs/core.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        # Up from models/{model}/{fold}/.
+        results=lambda wildcards, output: str(Path(output[0]).parents[3]),
+        recordings=lambda wildcards: tested_in(wildcards.fold),
+        classical=LEARN["classical"],
+        max_lag_s=LEARN["splits"]["max_lag_s"],
+        code=lambda wildcards: code_of("score_model"),
+    script:
+        "../workflow_scripts/score_model.py"
+
+
 rule tabulate_models:
     input:
         splits=expand("<results>/splits/{fold}.json", fold=FOLDS),
@@ -177,7 +223,6 @@ rule tabulate_models:
             category="Models",
             labels={"table": "every model and method on the same frames"},
         ),
-        metrics=METRICS,
     log:
         "<results>/logs/tabulate_models.log",
     benchmark:

@@ -19,8 +19,8 @@ rule make_report:
         expand(
             "<results>/diagnostics/{method}/{recording}.json", method=BASES, recording=RECORDINGS
         ),
-        # Written with it: the metrics.json of every model and fold.
         ["<results>/models.csv"] if MODELS else [],
+        METRICS,
         FIGURES,
     output:
         report(

@@ -30,6 +30,8 @@ card,simulated,,simulated,0,,train
 """
 TARGETS = (
     "results/models.csv",
+    "results/models/siamese/fold-1/metrics.json",
+    "results/models/siamese/fold-2/metrics.json",
     "results/sound/siamese/card.wav",
     "results/figures/training/siamese.png",
 )
@@ -125,9 +127,16 @@ def test_a_setting_of_training_leaves_everything_classical(learnt):
         "train_model",
         "predict_frames",
         "predict_sound",
+        "score_model",
         "tabulate_models",
         "draw_training",
     }
+
+
+def test_the_table_is_made_again_with_one_model_more(learnt):
+    with changed(learnt.folder / "config.yaml", "siamese]", "siamese, siamese-frames]"):
+        jobs = learnt.planned("results/models.csv")
+    assert {job.split()[0] for job in jobs} == {"train_model", "predict_frames", "tabulate_models"}
 
 
 def test_classical_sounds_and_scores_wait_for_no_training(learnt):

@@ -62,7 +62,7 @@ class TableSettings:
 
 
 def tabulate_models(results: str | os.PathLike[str], settings: TableSettings) -> list[Row]:
-    """Score every model and method on every fold; write models.csv and each metrics.json.
+    """Score every model and method on every fold; write models.csv.
 
     Parameters
     ----------
@@ -93,15 +93,51 @@ def tabulate_models(results: str | os.PathLike[str], settings: TableSettings) ->
         if settings.unseen:
             whole, each = table.score_unseen(model)
             rows.append(table_row(UNSEEN, model, [whole], each))
-        for fold, (scores, _) in by_fold.items():
-            if model in settings.models:
-                facts = table.facts(model, fold)
-                more = {name: facts[name] for name in ("epochs", "frames_per_second")}
-                write_metrics(table.folder(model, fold) / "metrics.json", {**scores, **more})
     order = [*kinds, UNSEEN]
     rows.sort(key=lambda row: order.index(row["on"]))
     write_models_table(Path(results, "models.csv"), rows)
     return rows
+
+
+def score_fold(
+    results: str | os.PathLike[str],
+    model: str,
+    fold: str,
+    recordings: Sequence[str],
+    classical: str,
+    max_lag_s: float,
+) -> Row:
+    """Score a learned model on the test part of one fold; write its metrics.json.
+
+    Parameters
+    ----------
+    results : path
+        As for :func:`tabulate_models`.
+    model, fold : str
+    recordings : sequence of str
+        Those that the fold tests.
+    classical : str
+        The method whose recovery the labels were aligned with.
+    max_lag_s : float
+        Largest lag between film and sound, in seconds.
+
+    Returns
+    -------
+    dict
+        Its scores, with the epochs and the speed of its training.
+
+    Raises
+    ------
+    VisualMicError
+        If a file is missing or cannot be read.
+    """
+    settings = TableSettings([model], [], [fold], recordings, [], classical, max_lag_s)
+    table = _Table(Path(results), settings)
+    facts = table.facts(model, fold)
+    more = {name: facts[name] for name in ("epochs", "frames_per_second")}
+    scores = {**table.score(model, fold)[0], **more}
+    write_metrics(table.folder(model, fold) / "metrics.json", scores)
+    return scores
 
 
 class _Table:
