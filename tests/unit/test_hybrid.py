@@ -17,6 +17,7 @@ from visualmic.hybrid.enhance import (
     WEIGHTS,
     clear_beam,
     expect_response,
+    predicted_sdr_db,
 )
 from visualmic.hybrid.examples import BeamMaker, Sounds, draw_spectra
 from visualmic.hybrid.features import cells_of, statistics
@@ -99,6 +100,26 @@ def test_one_gain_for_each_frequency_is_left_as_it_is(random_network) -> None:
     steady = WienerSettings(suppress_noise=False)
     heard, _ = clear_beam(beam, steady, frequency, folder)
     np.testing.assert_allclose(heard, wiener_gain(beam, steady, frequency)[0])
+
+
+def test_what_is_clear_is_left_to_the_wiener_filter(random_network) -> None:
+    _, folder = random_network
+    frequency = np.arange(129) * 4.3
+    clear, noisy = (beam_of(90, 129, loudness) for loudness in (20000, 10))
+    for beam, same in ((clear, True), (noisy, False)):
+        heard, snr = clear_beam(beam, SETTINGS, frequency, folder)
+        plain, _ = wiener_gain(beam, SETTINGS, frequency)
+        assert (predicted_sdr_db(snr, np.abs(beam.gain) ** 2 * beam.level) > 20) == same
+        assert np.array_equal(heard, plain) == same
+
+
+def test_the_predicted_distortion_is_that_of_a_wiener_filter() -> None:
+    rng = np.random.default_rng(4)
+    snr, noise = np.array([0.5, 4, 30]), np.array([3.0, 1, 0.1])
+    sound, noisy = (rng.standard_normal((20_000, 3)) * np.sqrt(one * noise) for one in (snr, 1))
+    left = sound - (sound + noisy) * snr / (1 + snr)
+    measured = 10 * np.log10((sound**2).sum() / (left**2).sum())
+    assert predicted_sdr_db(snr, noise) == pytest.approx(measured, abs=0.1)
 
 
 def test_an_untrained_network_expects_a_flat_response(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ WEIGHTS = Path(__file__).parent / "weights"
 RESPONSE, MASK = "response.onnx", "mask.onnx"
 # Windows in a piece, and beside it: more than a cell of the mask sees, so pieces have no seams.
 _PIECE, _BESIDE = 1024, 48
+# Predicted ratio of signal to distortion, in dB, above which the mask has nothing to add.
+_CLEAR_DB = 20.0
 # Neighbouring frequencies at which the response that is expected errs alike.
 _ALIKE_BINS = 15.0
 
@@ -68,12 +70,12 @@ def clear_beam(
     """Clear a beam: spectra of the sound (windows, F), and its mean SNR (F,).
 
     In the place of :func:`visualmic.motion.wiener.wiener_gain`, to which it adds what the mask
-    changes.
+    changes. What that leaves clear enough is left as it is.
     """
     snr = long_term_snr(beam)
     shape = beam.gain * np.sqrt(beam.level)
     shape[frequency < settings.highpass_hz / 2] = 0
-    if not settings.suppress_noise:
+    if not settings.suppress_noise or predicted_sdr_db(snr, np.abs(shape) ** 2) > _CLEAR_DB:
         return wiener_gain(beam, settings, frequency)
     cells = cells_of(beam, frequency)
     mask = _network(MASK, folder)
@@ -92,6 +94,26 @@ def clear_beam(
 
 def _logistic(values: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-values)))
+
+
+def predicted_sdr_db(snr: Floats, noise: Floats) -> float:
+    """Predict the signal-to-distortion ratio that a Wiener filter leaves, in dB.
+
+    Parameters
+    ----------
+    snr : ndarray, float64, (F,)
+        Mean ratio of sound to noise.
+    noise : ndarray, float64, (F,)
+        Power of the noise as the sound has it.
+
+    Examples
+    --------
+    >>> round(predicted_sdr_db(np.array([9.0, 9.0]), np.array([1.0, 4.0])), 6)
+    10.0
+    """
+    sound = noise * snr
+    left = float((sound / (1 + snr)).sum())
+    return float(10 * np.log10(max(float(sound.sum()), 1e-30) / max(left, 1e-30)))
 
 
 def learned(folder: Path = WEIGHTS) -> Learned:

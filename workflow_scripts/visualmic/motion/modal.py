@@ -117,8 +117,8 @@ def identify_modes(
             found = model
         if gets_nowhere(modes, share) or (found is model and (complete or share <= _EXPLAINED)):
             break
-    # Enough modes turn in any way: a search that does not come to its end has found nothing.
-    return found if len(best.log_frequency) < most else None
+    # Enough modes turn in any way: as many as are looked for at most are none.
+    return found if found is not None and len(found.damping) < most else None
 
 
 def refine_modes(
