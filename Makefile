@@ -80,7 +80,7 @@ demo: setup ## Simulate films, recover their sounds, write the report
 	@echo "The report: $(CURDIR)/results/report.html"
 
 test: setup check ## Run every check, then every test
-	@$(WITH_PATH) $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --durations=15 $(PYTEST_ARGS)
+	@$(WITH_PATH) $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope --durations=15 $(PYTEST_ARGS)
 
 check: setup ## Style, formatting, workflow lint and types
 	$(BIN)/ruff check $(CODE)

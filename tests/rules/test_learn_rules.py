@@ -36,9 +36,6 @@ TARGETS = (
     "results/figures/training/siamese.png",
 )
 
-# One process makes all of it.
-pytestmark = pytest.mark.xdist_group("learn_rules")
-
 
 @contextmanager
 def changed(path, old, new):
