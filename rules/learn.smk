@@ -158,8 +158,8 @@ rule draw_training:
         "../workflow_scripts/draw_training.py"
 
 
-# By itself: a table whose job also gave files of models that may come later would look done without
-# them.
+# Not by the job of the table: while a job lacks files that nobody asked for, Snakemake does not see
+# that its inputs and settings changed, and a model more would leave the table as it was.
 rule score_model:
     input:
         split="<results>/splits/{fold}.json",

@@ -136,6 +136,11 @@ def test_the_table_is_made_again_with_one_model_more(learnt):
     assert {job.split()[0] for job in jobs} == {"train_model", "predict_frames", "tabulate_models"}
 
 
+def test_the_report_waits_for_the_scores_of_every_model(learnt):
+    jobs = learnt.planned("results/report.html", options=["--forceall"])
+    assert "score_model" in {job.split()[0] for job in jobs}
+
+
 def test_classical_sounds_and_scores_wait_for_no_training(learnt):
     targets = ["results/scores/lucas-kanade/card.json", "results/sound/pyramid-denoised/card.wav"]
     jobs = learnt.planned(*targets, options=["--forceall"])
