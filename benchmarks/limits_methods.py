@@ -30,7 +30,7 @@ from visualmic.simulate.truth import Truth
 Signal = NDArray[np.float64]
 
 CACHE = Path(__file__).parent / "results" / "cache"
-METHODS = ("lucas-kanade", "pyramid")
+METHODS = OURS, LEARNED, BESIDE = ("lucas-kanade", "hybrid", "pyramid")
 DAVIS, ORACLE, ORACLE_FITTED = "davis", "oracle", "oracle-fitted"
 SCORES = ("info_db", "si_sdr_db", "estoi", "noise_over_crb_db")
 

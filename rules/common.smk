@@ -54,6 +54,7 @@ METHOD_MODULES = {
 RULE_DATA = {
     "make_report": ("report/**/*.html", "report/**/*.css", "report/**/*.js"),
     ("recover_sound", "hybrid"): ("hybrid/weights/*.onnx",),
+    "tabulate_models": ("hybrid/weights/training.json",),
 }
 MEASURED = sorted(method for rule, method in METHOD_MODULES if rule == "measure_motion")
 RECOVERED = sorted(method for rule, method in METHOD_MODULES if rule == "recover_sound")

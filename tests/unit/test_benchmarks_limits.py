@@ -139,6 +139,28 @@ def test_a_tone_and_the_strongest_line_beside_it_are_measured() -> None:
     assert found["tone_db"] - found["spurious_db"] == pytest.approx(20.0, abs=0.5)
 
 
+@pytest.mark.parametrize("risen_db", [0.0, 0.5])
+def test_a_line_that_the_networks_raise_is_told(risen_db: float) -> None:
+    def fork(method: str, spurious_db: float) -> dict[str, object]:
+        found = {"tone_hz": 64.04, "tone_off_hz": 0.001, "tone_db": 60.0, "spurious_hz": 128.1}
+        return {**found, "kind": "hz64_fps1000", "method": method, "spurious_db": spurious_db}
+
+    heard = {"lucas-kanade": 40.0, "hybrid": 40.0 + risen_db, "pyramid": 45.0}
+    lines = limits_forks.fork_targets([fork(method, db) for method, db in heard.items()])
+    assert [met for met, _ in lines] == [True, risen_db == 0]
+
+
+def test_a_sound_of_nothing_is_held_against_both_methods() -> None:
+    rows = [
+        {"kind": "still", "seed": 0, "method": method, "met": method != "hybrid", "said": "a line"}
+        for method in limits_methods.METHODS
+    ]
+    lines = hearing_limits.nothing_target(rows)
+    assert [met for met, _ in lines] == [True, False]
+    assert "0 of 1" in lines[1][1]
+    assert "still 0 (a line)" in lines[1][1]
+
+
 def test_a_film_of_three_frames_is_said_to_hold_no_sound(tmp_path: Path) -> None:
     kind = limits_films.KINDS["three-frames"]
     rows = hearing_limits.hear_film((kind.name, 0, limits_films.Shape(0.1, 48), False))

@@ -1,5 +1,7 @@
 """The hybrid starts from the Wiener filter, is the same on ONNX as in PyTorch, has no seams."""
 
+import itertools
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,16 +13,9 @@ from visualmic.errors import VisualMicError
 from visualmic.evaluate.alignment import align, resample
 from visualmic.evaluate.intelligibility import estoi
 from visualmic.evaluate.waveform import si_sdr
-from visualmic.hybrid.enhance import (
-    MASK,
-    RESPONSE,
-    WEIGHTS,
-    clear_beam,
-    expect_response,
-    predicted_sdr_db,
-)
+from visualmic.hybrid.enhance import clear_beam, expect_response, predicted_sdr_db
 from visualmic.hybrid.examples import BeamMaker, Sounds, draw_spectra
-from visualmic.hybrid.features import cells_of, statistics
+from visualmic.hybrid.features import cells_of, standing_out, statistics
 from visualmic.hybrid.losses import (
     distortion_db,
     intelligibility,
@@ -36,10 +31,12 @@ from visualmic.hybrid.training import (
     Beams,
     HybridTraining,
     export_hybrid,
+    note_training,
     read_sounds,
     store_sounds,
     train_hybrid,
 )
+from visualmic.hybrid.weight_files import FACTS, MASK, RESPONSE, WEIGHTS, training_cost
 from visualmic.motion.beam import Beam
 from visualmic.motion.methods import recover
 from visualmic.motion.noise_suppression import as_beam, spectra_of
@@ -168,6 +165,40 @@ def test_pieces_overlap_by_all_that_a_cell_sees() -> None:
     assert enhance._BESIDE >= REACH
 
 
+def beam_cut_off(windows: int, bins: int, cut: int, loudness: float, seed: int = 0) -> Beam:
+    """Build a beam that hears something in half of the windows, below a frequency alone."""
+    rng = np.random.default_rng(seed)
+    on = (np.arange(windows) // 20 % 2)[:, None] * (np.arange(bins) < cut)
+    spectra = np.sqrt((1 + loudness * on) / 2) * (
+        rng.standard_normal((windows, bins)) + 1j * rng.standard_normal((windows, bins))
+    )
+    mean = (np.abs(spectra) ** 2).mean(axis=0)
+    one = np.ones(bins)
+    return Beam(spectra.astype(np.complex64), one + 0j, mean, one, np.ones(1), 0.0, None)
+
+
+def test_faint_sound_stands_out_and_noise_does_not() -> None:
+    beams = [beam_cut_off(80, 257, 150, 1.0, seed) for seed in range(10)]
+    stands = np.array([standing_out(beam) for beam in beams])
+    # Half of the windows at the power of the noise: half of that in the mean of 36 looks, of which
+    # thirteen neighbours count as nine.
+    assert stands[:, 20:130].mean() == pytest.approx(0.5 * np.sqrt(36 * 13 / 1.5), rel=0.1)
+    assert stands[:, 170:].mean() < 1
+    assert np.all(stands[:, 157:] < stands[:, :143].min())
+
+
+def test_the_shipped_mask_opens_nothing_where_a_sound_is_cut_off() -> None:
+    for loudness in (10.0, 30.0):
+        beam, frequency = beam_cut_off(120, 257, 200, loudness), np.arange(257) * 4.3
+        plain, _ = wiener_gain(beam, SETTINGS, frequency)
+        heard, _ = clear_beam(beam, SETTINGS, frequency)
+        power = (np.abs(heard) ** 2).mean(axis=0)
+        beyond = power[215:].mean() / power[:190].mean()
+        # Of noise that is a tenth of the sound or more.
+        assert beyond < 5e-4
+        assert (np.abs(heard - plain) ** 2).mean() > 1e-4 * power.mean()
+
+
 def test_the_scale_of_the_beam_does_not_matter(random_network) -> None:
     _, folder = random_network
     beam, frequency = beam_of(50, 65), np.arange(65) * 4.3
@@ -245,6 +276,23 @@ def test_a_beam_is_the_sound_through_the_response_in_unit_noise(sounds: Path) ->
     assert max(coded) > 2
 
 
+def test_noise_is_new_every_time(sounds: Path) -> None:
+    # Drawn from one store of noise, however it was shifted and turned, a network learned it.
+    maker = BeamMaker(read_sounds(sorted(sounds.glob("*.npz"))))
+    size = maker.sizes[-1]
+    noises = []
+    for seed in range(16):
+        example = maker.draw(size, np.random.default_rng(seed))
+        noises.append(example.beam - np.sqrt(example.power / example.level) * example.sound)
+    for one, other in itertools.combinations(noises, 2):
+        for shift in range(8 - len(other), len(one) - 7):
+            first, second = one[max(shift, 0) :], other[max(-shift, 0) :]
+            count = min(len(first), len(second))
+            first, second = first[:count], second[:count]
+            alike = abs(np.vdot(first, second)) / np.linalg.norm(first) / np.linalg.norm(second)
+            assert alike < 0.5
+
+
 def test_a_beam_of_nothing_audible_does_not_end_the_training() -> None:
     shift = torch.zeros(20, 30, requires_grad=True)
     nothing = torch.zeros(20, 30, dtype=torch.complex64)
@@ -281,6 +329,28 @@ def test_one_network_can_be_trained_alone(sounds: Path, tmp_path: Path) -> None:
     assert alone[MASK_PART].leave.weight.abs().max() > 0
     assert (tmp_path / MASK).exists()
     assert not (tmp_path / RESPONSE).exists()
+    note_training(tmp_path / "run", tmp_path, [MASK_PART])
+    assert training_cost(tmp_path)["parameters"] == sum(one.numel() for one in Mask().parameters())
+    # Of the other network nothing was noted, and what is noted of it stays.
+    noted = json.loads((tmp_path / FACTS).read_text())
+    (tmp_path / FACTS).write_text(json.dumps({**noted, RESPONSE_PART: {"parameters": 7}}))
+    note_training(tmp_path / "run", tmp_path, [MASK_PART])
+    both = json.loads((tmp_path / FACTS).read_text())
+    assert both == {MASK_PART: noted[MASK_PART], RESPONSE_PART: {"parameters": 7}}
+    assert noted[MASK_PART]["steps"] > 0
+
+
+def test_the_shipped_weights_say_what_they_took() -> None:
+    noted = json.loads((WEIGHTS / FACTS).read_text())
+    networks = untrained()
+    assert set(noted) == set(networks)
+    for part, network in networks.items():
+        assert noted[part]["parameters"] == sum(one.numel() for one in network.parameters())
+    card = (WEIGHTS / "card.md").read_text()
+    for part in noted.values():
+        assert f"{part['parameters']:,} parameters" in card
+        assert f"{part['steps']:,} steps" in card
+        assert f"{part['training_s'] / 60:.0f} minutes" in card
 
 
 def test_the_mask_learns_what_is_noise(sounds: Path) -> None:
@@ -293,7 +363,7 @@ def test_the_mask_learns_what_is_noise(sounds: Path) -> None:
 
     item = max(items, key=left)
     network = Mask()
-    optimiser = torch.optim.Adam(network.parameters(), 1e-2)
+    optimiser = torch.optim.Adam(network.parameters(), 2e-3)
     losses = []
     for _ in range(30):
         optimiser.zero_grad()
@@ -336,7 +406,11 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_end(sounds: Path, tmp_p
 
     unbroken = train_hybrid(sounds, tmp_path / "unbroken", settings(2), quiet=True)
     train_hybrid(sounds, tmp_path / "stopped", settings(2), quiet=True, stop_after_epochs=1)
+    before = json.loads((tmp_path / "stopped" / MASK_PART / FACTS).read_text())
     resumed = train_hybrid(sounds, tmp_path / "stopped", settings(2), quiet=True)
+    after = json.loads((tmp_path / "stopped" / MASK_PART / FACTS).read_text())
+    assert after["training_s"] > before["training_s"] > 0
+    assert after["steps"] == 2 * before["steps"]
     for part, network in resumed.items():
         pairs = zip(unbroken[part].parameters(), network.parameters(), strict=True)
         assert all(torch.equal(one, other) for one, other in pairs)

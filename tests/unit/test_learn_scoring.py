@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from learning import FPS, footage
 from visualmic.audio.reference import sampled_rows, write_table
 from visualmic.audio.wav import write_wav
 from visualmic.errors import VisualMicError
+from visualmic.hybrid.weight_files import training_cost
 from visualmic.learn.footage import Footage, read_footage
 from visualmic.learn.prediction_tables import (
     join_predictions,
@@ -167,6 +170,26 @@ def test_the_table_has_every_model_and_method_on_every_kind_of_test(results):
     assert float(by["folds", "lucas-kanade"]["pearson"]) > 0.8
     unseen = by["unseen", "siamese"]
     assert float(unseen["rmse"]) == pytest.approx(0.9 * float(unseen["rmse_silence"]), rel=0.02)
+
+
+def test_networks_that_come_trained_count_with_what_their_training_took(results):
+    heard = results / "sound" / "lucas-kanade"
+    heard.with_name("hybrid").mkdir()
+    for one in heard.iterdir():
+        shutil.copy(one, heard.with_name("hybrid") / one.name)
+    methods = ["lucas-kanade", "hybrid"]
+    by = {
+        (row["on"], row["model"]): row
+        for row in tabulate_models(results, replace(SETTINGS, methods=methods))
+    }
+    cost = training_cost()
+    assert cost["parameters"] > 100_000
+    assert cost["training_s"] > 600
+    # Once, however many folds it is tested on.
+    for on in ("later", "folds", "unseen"):
+        assert by[on, "hybrid"]["parameters"] == cost["parameters"] + 1
+        assert by[on, "hybrid"]["training_s"] == cost["training_s"]
+        assert by[on, "hybrid"]["rmse"] == by[on, "lucas-kanade"]["rmse"]
 
 
 def test_each_fold_has_its_metrics_for_the_report(results):

@@ -163,6 +163,7 @@ def _train_hybrid(arguments: argparse.Namespace) -> int:
         PARTS,
         HybridTraining,
         export_hybrid,
+        note_training,
         store_sounds,
         train_hybrid,
     )
@@ -184,5 +185,6 @@ def _train_hybrid(arguments: argparse.Namespace) -> int:
             output / "sounds", output / "run", settings, [part], quiet=arguments.quiet
         )
         export_hybrid(trained, output)
+        note_training(output / "run", output, [part])
     print(output)
     return 0

@@ -8,6 +8,7 @@ import numpy as np
 
 from visualmic.errors import VisualMicError
 from visualmic.hybrid.features import cells_of, statistics
+from visualmic.hybrid.weight_files import MASK, RESPONSE, WEIGHTS
 from visualmic.motion.beam import Beam, long_term_snr
 from visualmic.motion.hearing import HearingSettings, combine_lucas_kanade
 from visualmic.motion.modal_model import Expected
@@ -18,10 +19,9 @@ from visualmic.motion.signals import MotionSignals
 from visualmic.motion.spectra import Spectra
 from visualmic.motion.wiener import Learned, WienerSettings, wiener_gain
 
-WEIGHTS = Path(__file__).parent / "weights"
-RESPONSE, MASK = "response.onnx", "mask.onnx"
-# Windows in a piece, and beside it: more than a cell of the mask sees, so pieces have no seams.
-_PIECE, _BESIDE = 1024, 48
+# Windows in a piece, and beside it: more than a cell of the mask sees, so pieces have no seams, and
+# multiples of the squares that it sees them in.
+_PIECE, _BESIDE = 1024, 80
 # Predicted ratio of signal to distortion, in dB, above which the mask has nothing to add.
 _CLEAR_DB = 20.0
 # Neighbouring frequencies at which the response that is expected errs alike.

@@ -32,7 +32,7 @@ _SPEECH_SHARE, _MUSIC_SHARE = 0.6, 0.2
 _SPEED = (0.85, 1.2)
 # Power of the sound over that of the noise, in decibels.
 _CLEARNESS_DB = (-12.0, 34.0)
-_FEWEST_WINDOWS, _NOISE_WINDOWS = 20, 600
+_FEWEST_WINDOWS = 20
 # Beams of films that a codec spoiled: how many; how much its errors fall towards the highest
 # frequency, in decibels, and their power over that of the sound; how closely they keep to what
 # moves.
@@ -190,7 +190,6 @@ class BeamMaker:
         self.sizes = sorted(self._by_size)
         counts = np.sqrt([len(self._by_size[size]) for size in self.sizes])
         self._share = counts / counts.sum()
-        self._noise = {size: _noise_spectra(size) for size in self.sizes}
 
     def draw_size(self, rng: np.random.Generator) -> int:
         """Draw a number of frequencies, by how many sounds have it."""
@@ -216,18 +215,12 @@ class BeamMaker:
         coded = rng.uniform() < _CODED_SHARE
         level = _falling(frequency, rng.uniform(*_CODED_FALL_DB) if coded else 0.0)
         heard = np.sqrt(power / level) * sound
-        beam = heard + self._draw_noise(size, windows, rng)
+        beam = heard + _noise_spectra(size, windows, rng)
         if coded:
-            beam += _coded_errors(heard, frequency, rng) * self._draw_noise(size, windows, rng)
+            beam += _coded_errors(heard, frequency, rng) * _noise_spectra(size, windows, rng)
         return Example(
             frequency, beam.astype(np.complex64), level, sound.astype(np.complex64), power, kind
         )
-
-    def _draw_noise(self, size: int, windows: int, rng: np.random.Generator) -> Spectra:
-        noise = self._noise[size]
-        start = int(rng.integers(0, len(noise) - windows))
-        drawn: Spectra = noise[start : start + windows] * rng.choice([1, -1, 1j])
-        return drawn
 
 
 def _falling(frequency: Floats, fall_db: float) -> Floats:
@@ -254,10 +247,11 @@ def _coded_errors(heard: Spectra, frequency: Floats, rng: np.random.Generator) -
     return np.asarray(np.sqrt(power * errors / power.mean()))
 
 
-def _noise_spectra(size: int) -> Spectra:
+def _noise_spectra(size: int, windows: int, rng: np.random.Generator) -> Spectra:
+    """Draw spectra of white noise: new ones each time, or a network learns them by heart."""
     length = 2 * (size - 1)
     stft = ShortTimeFourier(length, 4, "hann")
-    noise = np.random.default_rng(size).standard_normal((stft.hop * _NOISE_WINDOWS + length, 1))
+    noise = rng.standard_normal((stft.hop * (windows - 1) + length, 1))
     pieces = stft.pieces(lambda start, stop: noise[start:stop], len(noise), whole=True)
     return np.concatenate([piece[:, :, 0] for piece in pieces]).astype(np.complex64)
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from visualmic.motion.beam import Beam, long_term_snr, smooth_snr
 from visualmic.motion.noise_suppression import (
+    LOOKS_A_WINDOW,
     PARTS,
     in_time,
     mix,
@@ -18,13 +19,15 @@ from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import ShortTimeFourier, Spectra
 
 STATISTICS = 12
-CELL_FEATURES = 8
+CELL_FEATURES = 9
 # Parts of the beam's windows in the shortest, in which the mask works.
 FINEST = 4
 # Frequencies, in hertz, that logarithms of frequency and of the capture rate are relative to.
 _MIDDLE_HZ, _TOP_HZ = 300.0, 500.0
 # Bounds of the Wiener gain, as the network takes it up from there.
 _LEAST_GAIN, _MOST_GAIN = 0.003, 0.99
+# Neighbours, to each side, that a frequency stands out with, and how many looks of them are one.
+_STANDS_WITH, _ALIKE = 6, 1.5
 
 
 def statistics(
@@ -87,6 +90,19 @@ def noise_colour(beam: Beam) -> Floats:
     return np.asarray(power - (heard * power).sum() / max(float(heard.sum()), 1e-6))
 
 
+def standing_out(beam: Beam) -> Floats:
+    """How far each frequency (F,) and its neighbours stand above noise, in standard errors.
+
+    Of one number for a whole recording chance leaves little, so that this tells where a sound is
+    cut off: faint cells beyond that are noise, however loud one of them may be.
+    """
+    above = beam.power - 1 - beam.bias
+    count = 2 * _STANDS_WITH + 1
+    mean = np.convolve(np.pad(above, _STANDS_WITH, mode="edge"), np.ones(count) / count, "valid")
+    error = np.sqrt(_ALIKE / (LOOKS_A_WINDOW * len(beam.spectra) * count))
+    return np.asarray(np.maximum(mean / error, 0))
+
+
 @dataclass
 class Cells:
     """A beam in the windows of the mask, and what is told of each of its cells.
@@ -121,9 +137,13 @@ def cells_of(beam: Beam, frequency_hz: Floats) -> Cells:
     gain = (plain * finest.spectra.conj()).real / np.maximum(power, 1e-12)
     shape = power.shape
     frequency = np.linspace(0, frequency_hz[-1], shape[1])
-    mean_snr, colour = (
+    mean_snr, surely, colour = (
         np.interp(frequency, frequency_hz, one)
-        for one in (np.log1p(long_term_snr(beam)), noise_colour(beam))
+        for one in (
+            np.log1p(long_term_snr(beam)),
+            np.log1p(standing_out(beam)),
+            noise_colour(beam),
+        )
     )
     planes = (
         np.log1p(power) / 3,
@@ -132,6 +152,7 @@ def cells_of(beam: Beam, frequency_hz: Floats) -> Cells:
         _onto(logit(short.gain), short.stft, finest.stft, shape) / 3,
         logit(finest.gain) / 3,
         np.broadcast_to(mean_snr / 3, shape),
+        np.broadcast_to(surely / 3, shape),
         np.broadcast_to(colour / 3, shape),
         np.broadcast_to(np.log(np.maximum(frequency, 10.0) / _MIDDLE_HZ), shape),
     )

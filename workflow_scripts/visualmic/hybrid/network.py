@@ -7,9 +7,17 @@ others. The mask starts from the Wiener gain `w` and shifts its logit,
 
 .. math:: G(f, t) = \frac{1}{1 + e^{-(\operatorname{logit} w + \delta)}} ,
 
-by dilated convolutions over time and frequency. Both end in layers that begin at zero: the
-untrained networks expect a flat response, and leave the Wiener filter as it is.
+by convolutions over time and frequency in cells and in squares of them, a U-Net [1]_. Both end in
+layers that begin at zero: the untrained networks expect a flat response, and leave the Wiener
+filter as it is.
+
+References
+----------
+.. [1] O. Ronneberger, P. Fischer and T. Brox, "U-Net: convolutional networks for biomedical image
+   segmentation", MICCAI 2015.
 """
+
+import itertools
 
 import torch
 from torch import Tensor, nn
@@ -70,31 +78,66 @@ class Attention(nn.Module):
 
 
 class Mask(nn.Module):
-    """From cell features (CELL_FEATURES, windows, F) to the shift of the logit (windows, F)."""
+    """From cell features (CELL_FEATURES, windows, F) to the shift of the logit (windows, F).
 
-    DILATIONS = ((1, 1), (2, 1), (4, 2), (8, 4), (16, 8), (4, 2), (2, 1), (1, 1))
+    Cells are looked at by themselves, and in squares of two and of four to a side, where more is
+    known of each and more of what is around it is seen; what the coarser squares tell comes to what
+    was seen in finer ones.
+    """
 
-    def __init__(self, width: int = 32) -> None:
+    WIDTHS = (24, 48, 96)
+    DILATIONS = (1, 2, 4, 8)
+    # The shift in units of what comes out of the last layer: it learns faster than the others.
+    STEP = 4.0
+    # The most that a gain may be shifted.
+    MOST = 8.0
+
+    def __init__(self) -> None:
         super().__init__()
-        self.enter = nn.Conv2d(CELL_FEATURES, width, 1)
-        self.near = nn.ModuleList(
-            nn.Conv2d(width, width, (3, 5), padding=(t, 2 * f), dilation=(t, f), groups=width)
-            for t, f in self.DILATIONS
-        )
-        self.mixed = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(width, 2 * width, 1), nn.GELU(), nn.Conv2d(2 * width, width, 1))
-            for _ in self.DILATIONS
-        )
-        self.leave = nn.Conv2d(width, 1, 1, bias=False)
+        pairs = list(itertools.pairwise(self.WIDTHS))
+        self.enter = nn.Conv2d(CELL_FEATURES, self.WIDTHS[0], 1)
+        self.fine = nn.ModuleList(Near(width) for width, _ in pairs)
+        self.coarser = nn.ModuleList(nn.Conv2d(*pair, 2, stride=2) for pair in pairs)
+        self.coarsest = nn.Sequential(*(Near(self.WIDTHS[-1], step) for step in self.DILATIONS))
+        self.finer = nn.ModuleList(nn.ConvTranspose2d(*pair[::-1], 2, stride=2) for pair in pairs)
+        self.told = nn.ModuleList(Near(width) for width, _ in pairs)
+        self.leave = nn.Conv2d(self.WIDTHS[0], 1, 1, bias=False)
         nn.init.zeros_(self.leave.weight)
 
     def forward(self, features: Tensor) -> Tensor:
         """Give the shift."""
-        hidden = self.enter(features.unsqueeze(0))
-        for near, mixed in zip(self.near, self.mixed, strict=True):
-            hidden = hidden + mixed(near(hidden))
-        return 4 * torch.tanh(self.leave(hidden)[0, 0] / 4)
+        windows, bins = features.shape[1], features.shape[2]
+        whole = nn.functional.pad(features.unsqueeze(0), (0, -bins % SQUARE, 0, -windows % SQUARE))
+        hidden = self.enter(whole)
+        seen = []
+        for fine, coarser in zip(self.fine, self.coarser, strict=True):
+            seen.append(fine(hidden))
+            hidden = coarser(seen[-1])
+        hidden = self.coarsest(hidden)
+        for level in reversed(range(len(seen))):
+            hidden = self.told[level](seen[level] + self.finer[level](hidden))
+        shift = self.STEP * self.leave(hidden)[0, 0, :windows, :bins]
+        return self.MOST * torch.tanh(shift / self.MOST)
 
 
-# Windows to each side that a cell of the mask sees.
-REACH = sum(t for t, _ in Mask.DILATIONS)
+class Near(nn.Module):
+    """What is near a cell, added to what is known of it: (B, width, windows, F) to the same."""
+
+    def __init__(self, width: int, step: int = 1) -> None:
+        super().__init__()
+        across = min(step, 2)
+        self.near = nn.Conv2d(width, width, 3, padding=(step, across), dilation=(step, across))
+        self.mixed = nn.Conv2d(width, width, 1)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Add it."""
+        added: Tensor = hidden + self.mixed(nn.functional.gelu(self.near(hidden)))
+        return added
+
+
+# Cells to a side of the coarsest squares: pieces must begin at a multiple of it.
+SQUARE = 2 ** (len(Mask.WIDTHS) - 1)
+# Windows to each side that a cell of the mask sees: in squares of each size, and the squares'.
+REACH = sum(2 * 2**level for level in range(len(Mask.WIDTHS) - 1)) + SQUARE * (
+    sum(Mask.DILATIONS) + 1
+)

@@ -1,8 +1,10 @@
 """Training of the hybrid's networks on simulated beams, and their export to ONNX."""
 
+import json
 import math
 import os
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,11 +19,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from visualmic.atomic import atomic_path
-from visualmic.hybrid.enhance import MASK, RESPONSE
 from visualmic.hybrid.examples import BeamMaker, Example, Sounds, draw_spectra
 from visualmic.hybrid.features import CELL_FEATURES, FINEST, STATISTICS, cells_of, statistics
 from visualmic.hybrid.losses import Item, mask_loss, response_loss
 from visualmic.hybrid.network import Mask, Response
+from visualmic.hybrid.weight_files import FACTS, MASK, RESPONSE
 from visualmic.learn.trainer import quiet_lightning
 from visualmic.motion.beam import Beam
 from visualmic.motion.noise_suppression import spectra_of
@@ -31,6 +33,9 @@ from visualmic.progress import Progress
 
 # The networks, by name.
 RESPONSE_PART, MASK_PART = PARTS = ("response", "mask")
+LEARNING_RATES = {RESPONSE_PART: 2e-3, MASK_PART: 7e-4}
+"""Of each network: at twice as much the mask's loss leaps from epoch to epoch."""
+
 # Where the motion is that of modes, as hearing takes it: in hertz, and of the highest frequency.
 _FROM_HZ, _BELOW_TOP = 40.0, 0.97
 # Beams in a step of the mask: one in so many of the other's, for it sees each of their cells.
@@ -53,14 +58,15 @@ class HybridTraining:
         In each, as many beams are drawn as there are sounds.
     batch_size : int
         Beams in a step of the response's network; the mask's takes a quarter of them.
-    learning_rate : float
-        At its highest; it rises over the first tenth and falls to nothing.
+    learning_rate : float, optional
+        At its highest; it rises over the first tenth and falls to nothing. Where none is given,
+        that of :data:`LEARNING_RATES`.
     seed, threads : int
     """
 
     epochs: int = 24
     batch_size: int = 16
-    learning_rate: float = 2e-3
+    learning_rate: float | None = None
     seed: int = 0
     threads: int = 2
 
@@ -200,7 +206,9 @@ class _Module(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         optimiser = torch.optim.AdamW(
-            self.network.parameters(), self.settings.learning_rate, weight_decay=1e-3
+            self.network.parameters(),
+            self.settings.learning_rate or LEARNING_RATES[self.part],
+            weight_decay=1e-3,
         )
         steps = max(int(self.trainer.estimated_stepping_batches), 2)
 
@@ -250,6 +258,25 @@ class _Stop(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         trainer.should_stop = trainer.current_epoch + 1 >= self.epochs
+
+
+class _Spent(pl.Callback):
+    """Seconds of training, those before it was stopped too."""
+
+    def __init__(self) -> None:
+        self.seconds, self._since = 0.0, 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._since = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.seconds += time.perf_counter() - self._since
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.seconds = state_dict["seconds"]
 
 
 class _Shown(pl.Callback):
@@ -332,13 +359,14 @@ def _train(
     stop_after_epochs: int | None,
 ) -> torch.nn.Module:
     pl.seed_everything(settings.seed, verbose=False)
-    # To draw beams takes a core with the network of responses, and little of one with the mask.
-    torch.set_num_threads(max(1, settings.threads - (part == RESPONSE_PART)))
+    # To draw beams takes a core, or a good part of one.
+    torch.set_num_threads(max(1, settings.threads - 1))
     module = _Module(part, settings)
     keep = ModelCheckpoint(
         run, "best", monitor="loss", mode="min", save_last=True, save_on_train_epoch_end=True
     )
-    callbacks: list[pl.Callback] = [keep, _Shown(part, settings.epochs, quiet)]
+    spent = _Spent()
+    callbacks: list[pl.Callback] = [keep, spent, _Shown(part, settings.epochs, quiet)]
     if stop_after_epochs is not None:
         callbacks.append(_Stop(stop_after_epochs))
     last = run / "last.ckpt"
@@ -363,7 +391,27 @@ def _train(
         )
     best = keep.best_model_path or str(last)
     module.load_state_dict(torch.load(best, weights_only=False)["state_dict"])
+    facts = {
+        "parameters": sum(one.numel() for one in module.network.parameters()),
+        "training_s": round(spent.seconds, 1),
+        "steps": trainer.global_step,
+        "loss": None if keep.best_model_score is None else round(float(keep.best_model_score), 4),
+    }
+    with atomic_path(run / FACTS) as temporary:
+        temporary.write_text(json.dumps(facts, indent=2) + "\n")
     return module.network.eval()
+
+
+def note_training(run: Path, folder: Path, parts: Sequence[str]) -> None:
+    """Write beside the networks in `folder` what `run` made of these parts, and how long it took.
+
+    What is noted there of other parts stays.
+    """
+    noted = json.loads((folder / FACTS).read_text()) if (folder / FACTS).exists() else {}
+    for part in parts:
+        noted[part] = json.loads((run / part / FACTS).read_text())
+    with atomic_path(folder / FACTS) as temporary:
+        temporary.write_text(json.dumps(noted, indent=2) + "\n")
 
 
 def export_hybrid(networks: dict[str, torch.nn.Module], folder: str | os.PathLike[str]) -> None:

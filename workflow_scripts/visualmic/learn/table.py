@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from visualmic.audio.wav import read_audio
 from visualmic.errors import VisualMicError
+from visualmic.hybrid.weight_files import training_cost
 from visualmic.learn.footage import Footage, read_footage
 from visualmic.learn.prediction_tables import read_predictions
 from visualmic.learn.scoring import (
@@ -31,6 +32,9 @@ UNSEEN = "unseen"
 
 NO_TRAINING = {"training_s": 0.0, "parameters": 1}
 """A classical method has one parameter here, its gain."""
+
+TRAINED_BEFORE = "hybrid"
+"""The method whose networks come trained, and have the gain beside."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,10 @@ def tabulate_models(results: str | os.PathLike[str], settings: TableSettings) ->
         if settings.unseen:
             whole, each = table.score_unseen(model)
             rows.append(table_row(UNSEEN, model, [whole], each))
+    for row in rows:
+        if row["model"].removesuffix("-denoised") == TRAINED_BEFORE:
+            cost = training_cost()
+            row.update({name: NO_TRAINING[name] + cost[name] for name in NO_TRAINING})
     order = [*kinds, UNSEEN]
     rows.sort(key=lambda row: order.index(row["on"]))
     write_models_table(Path(results, "models.csv"), rows)

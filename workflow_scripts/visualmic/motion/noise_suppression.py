@@ -22,6 +22,9 @@ from visualmic.motion.spectra import ShortTimeFourier, Spectra, neighbours_mean
 PARTS = (1, 2)
 """Parts of the beam's windows that the gain is sought in."""
 
+LOOKS_A_WINDOW = 0.45
+"""Independent looks in one of windows of which four overlap."""
+
 _SHORTEST = 8
 # Local ratio of sound to noise that noise alone does not reach, and the one that is heard at
 # frequencies whose mean stands out by as much as noise may by chance.
@@ -29,8 +32,6 @@ _LOUD, _FAINT = 5.0, 2.0
 # Share of a cell's own neighbours, where the sound is far above the noise, in the geometric mean
 # that the local ratio of sound to noise is.
 _BY_ITSELF = 0.25
-# Independent looks in one of windows of which four overlap.
-_LOOKS_A_WINDOW = 0.45
 # Windows of the beam, side by side, over which likelihoods are added up, and by how much one of
 # them must be ahead to count e times as much.
 _NEAR, _AHEAD = 16, 25.0
@@ -191,5 +192,5 @@ def least_ratio(snr: Floats, windows: int) -> Floats:
     windows : int
         That it is the mean of, four over each moment.
     """
-    above = neighbours_mean(snr[None], (1, 5))[0] * np.sqrt(_LOOKS_A_WINDOW * windows)
+    above = neighbours_mean(snr[None], (1, 5))[0] * np.sqrt(LOOKS_A_WINDOW * windows)
     return np.asarray(np.minimum(_LOUD, _FAINT / np.maximum(above, 1e-9)))
