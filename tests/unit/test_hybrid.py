@@ -24,7 +24,7 @@ from visualmic.hybrid.losses import (
     response_loss,
     spectral_distance_db,
 )
-from visualmic.hybrid.network import REACH, Mask, Response
+from visualmic.hybrid.network import REACH, SQUARE, Mask, Response
 from visualmic.hybrid.training import (
     MASK_PART,
     RESPONSE_PART,
@@ -163,6 +163,8 @@ def test_pieces_overlap_by_all_that_a_cell_sees() -> None:
     from visualmic.hybrid import enhance
 
     assert enhance._BESIDE >= REACH
+    # A piece that began elsewhere would be seen in other squares.
+    assert enhance._BESIDE % SQUARE == enhance._PIECE % SQUARE == 0
 
 
 def beam_cut_off(windows: int, bins: int, cut: int, loudness: float, seed: int = 0) -> Beam:
@@ -319,6 +321,17 @@ def test_training_learns_on_what_it_has_seen(sounds: Path, tmp_path: Path) -> No
             for item in beams[number]
         ]
     assert np.mean(likelier) > 0.1
+
+
+@pytest.mark.parametrize("given", [None, 3e-4])
+def test_each_network_has_a_rate_of_its_own(
+    sounds: Path, tmp_path: Path, given: float | None
+) -> None:
+    settings = HybridTraining(epochs=1, batch_size=8, threads=1, learning_rate=given)
+    train_hybrid(sounds, tmp_path, settings, quiet=True)
+    for part, rate in ((RESPONSE_PART, 2e-3), (MASK_PART, 7e-4)):
+        state = torch.load(tmp_path / part / "last.ckpt", weights_only=False)
+        assert state["lr_schedulers"][0]["base_lrs"] == [given or rate]
 
 
 def test_one_network_can_be_trained_alone(sounds: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from visualmic.motion.noise_suppression import (
     window_of,
 )
 from visualmic.motion.reference import Floats
-from visualmic.motion.spectra import ShortTimeFourier, Spectra
+from visualmic.motion.spectra import ShortTimeFourier, Spectra, neighbours_mean
 
 STATISTICS = 12
 CELL_FEATURES = 9
@@ -96,9 +96,8 @@ def standing_out(beam: Beam) -> Floats:
     Of one number for a whole recording chance leaves little, so that this tells where a sound is
     cut off: faint cells beyond that are noise, however loud one of them may be.
     """
-    above = beam.power - 1 - beam.bias
     count = 2 * _STANDS_WITH + 1
-    mean = np.convolve(np.pad(above, _STANDS_WITH, mode="edge"), np.ones(count) / count, "valid")
+    mean = neighbours_mean(beam.power[None] - 1 - beam.bias, (1, count))[0]
     error = np.sqrt(_ALIKE / (LOOKS_A_WINDOW * len(beam.spectra) * count))
     return np.asarray(np.maximum(mean / error, 0))
 
