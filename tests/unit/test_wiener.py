@@ -60,7 +60,7 @@ def test_the_errors_of_a_wide_swing_are_not_taken_for_an_object_that_bends(
     sound = voice(3000)
     frames = shifted_frames(texture(96, 96), 1.2 * sound, (0.6, 0.8), noise_std=0.5, seed=1)
     swinging = recover(ArrayFrames(frames, FPS)).sound
-    monkeypatch.setattr("visualmic.motion.wiener._RIGID_SHARE", -1.0)
+    monkeypatch.setattr("visualmic.motion.rigid._UNEXPLAINED", -1.0)
     bending = recover(ArrayFrames(frames, FPS)).sound
     assert si_sdr(sound, swinging) > si_sdr(sound, bending) + 0.2
 

@@ -104,6 +104,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--examples", type=int, metavar="N", help="sounds to shake objects with (default 9000)"
     )
     simulated.add_argument(
+        "--films",
+        type=int,
+        metavar="N",
+        help="films to render, code and measure beside them (default 420)",
+    )
+    simulated.add_argument(
         "--part",
         choices=("response", "mask"),
         help="train this network alone (default: one, then the other)",
@@ -159,8 +165,11 @@ def _train_hybrid(arguments: argparse.Namespace) -> int:
 
     require_torch()
     from visualmic.hybrid.examples import find_sounds
+    from visualmic.hybrid.films import store_films
     from visualmic.hybrid.training import (
+        FILMS,
         PARTS,
+        SOUNDS,
         HybridTraining,
         export_hybrid,
         note_training,
@@ -178,12 +187,15 @@ def _train_hybrid(arguments: argparse.Namespace) -> int:
         raise VisualMicError(f"--examples is {count}: give 20 or more")
     sounds = find_sounds(arguments.words, arguments.music, arguments.without.split(","))
     with Progress("draw", count, "sound", quiet=arguments.quiet) as progress:
-        store_sounds(output / "sounds", sounds, range(count), progress)
+        store_sounds(output / SOUNDS, sounds, range(count), progress)
+    films = 420 if arguments.films is None else arguments.films
+    if films < 0:
+        raise VisualMicError(f"--films is {films}: give 0 or more")
+    with Progress("render", films, "film", quiet=arguments.quiet) as progress:
+        store_films(output / FILMS, sounds, range(films), settings.threads, progress)
     parts = [arguments.part] if arguments.part else PARTS
     for part in parts:
-        trained = train_hybrid(
-            output / "sounds", output / "run", settings, [part], quiet=arguments.quiet
-        )
+        trained = train_hybrid(output, output / "run", settings, [part], quiet=arguments.quiet)
         export_hybrid(trained, output)
         note_training(output / "run", output, [part])
     print(output)

@@ -1,17 +1,15 @@
 """Hearing with the hybrid: the shipped networks on onnxruntime, without torch."""
 
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from visualmic.errors import VisualMicError
-from visualmic.hybrid.features import cells_of, statistics
-from visualmic.hybrid.weight_files import MASK, RESPONSE, WEIGHTS
+from visualmic.hybrid.features import CLEAR_DB, cells_of, predicted_sdr_db
+from visualmic.hybrid.response import expect_response, undo_response
+from visualmic.hybrid.weight_files import MASK, WEIGHTS, network
 from visualmic.motion.beam import Beam, long_term_snr
 from visualmic.motion.hearing import HearingSettings, combine_lucas_kanade
-from visualmic.motion.modal_model import Expected
 from visualmic.motion.noise_suppression import as_beam
 from visualmic.motion.recovery import Recovery
 from visualmic.motion.reference import Floats
@@ -22,46 +20,6 @@ from visualmic.motion.wiener import Learned, WienerSettings, wiener_gain
 # Windows in a piece, and beside it: more than a cell of the mask sees, so pieces have no seams, and
 # multiples of the squares that it sees them in.
 _PIECE, _BESIDE = 1024, 80
-# Predicted ratio of signal to distortion, in dB, above which the mask has nothing to add.
-_CLEAR_DB = 20.0
-# Neighbouring frequencies at which the response that is expected errs alike.
-_ALIKE_BINS = 15.0
-
-
-@cache
-def _network(name: str, folder: Path) -> Any:
-    import onnxruntime
-
-    path = folder / name
-    if not path.exists():
-        raise VisualMicError(
-            f"the weights of the hybrid, {path}, are missing: install the project again, or use"
-            " --method lucas-kanade"
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 0
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-
-
-def expect_response(beam: Beam, frequency_hz: Floats, folder: Path = WEIGHTS) -> Expected:
-    """Say from a beam what response of the object to expect.
-
-    Parameters
-    ----------
-    beam : Beam
-        As the motion gives it, without the object's modes.
-    frequency_hz : ndarray, float64, (F,)
-    folder : path, optional
-        Of the weights.
-    """
-    cells = np.abs(beam.spectra) ** 2
-    told, heard = statistics(cells, frequency_hz, beam.bias, beam.level)
-    log_power, log_spread = _network(RESPONSE, folder).run(None, {"input": told[None]})
-    # The factor signals are in units of their noise.
-    power = log_power[0].astype(np.float64) - np.log(beam.level)
-    weight = heard * np.exp(-2 * log_spread[0].astype(np.float64)) / _ALIKE_BINS
-    return Expected(power, weight)
 
 
 def clear_beam(
@@ -70,15 +28,19 @@ def clear_beam(
     """Clear a beam: spectra of the sound (windows, F), and its mean SNR (F,).
 
     In the place of :func:`visualmic.motion.wiener.wiener_gain`, to which it adds what the mask
-    changes. What that leaves clear enough is left as it is.
+    changes. What that leaves clear enough is left as it is, unless a codec lost something: then
+    there is more noise than is known of.
     """
+    if settings.undo_resonances:
+        beam = undo_response(beam, frequency, folder)
     snr = long_term_snr(beam)
     shape = beam.gain * np.sqrt(beam.level)
     shape[frequency < settings.highpass_hz / 2] = 0
-    if not settings.suppress_noise or predicted_sdr_db(snr, np.abs(shape) ** 2) > _CLEAR_DB:
+    clear = not beam.lossy and predicted_sdr_db(snr, np.abs(shape) ** 2) > CLEAR_DB
+    if clear or not settings.suppress_noise:
         return wiener_gain(beam, settings, frequency)
     cells = cells_of(beam, frequency)
-    mask = _network(MASK, folder)
+    mask = network(MASK, folder)
     change = np.empty(cells.logit.shape, np.float32)
     count = len(change)
     for first in range(0, count, _PIECE):
@@ -94,26 +56,6 @@ def clear_beam(
 
 def _logistic(values: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-values)))
-
-
-def predicted_sdr_db(snr: Floats, noise: Floats) -> float:
-    """Predict the signal-to-distortion ratio that a Wiener filter leaves, in dB.
-
-    Parameters
-    ----------
-    snr : ndarray, float64, (F,)
-        Mean ratio of sound to noise.
-    noise : ndarray, float64, (F,)
-        Power of the noise as the sound has it.
-
-    Examples
-    --------
-    >>> round(predicted_sdr_db(np.array([9.0, 9.0]), np.array([1.0, 4.0])), 6)
-    10.0
-    """
-    sound = noise * snr
-    left = float((sound / (1 + snr)).sum())
-    return float(10 * np.log10(max(float(sound.sum()), 1e-30) / max(left, 1e-30)))
 
 
 def learned(folder: Path = WEIGHTS) -> Learned:

@@ -7,7 +7,7 @@ part of what is learned. Sounds are stored; objects and noise are drawn anew eac
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +33,12 @@ _SPEED = (0.85, 1.2)
 # Power of the sound over that of the noise, in decibels.
 _CLEARNESS_DB = (-12.0, 34.0)
 _FEWEST_WINDOWS = 20
-# Beams of films that a codec spoiled: how many; how much its errors fall towards the highest
-# frequency, in decibels, and their power over that of the sound; how closely they keep to what
-# moves.
-_CODED_SHARE = 0.35
+# How many beams are of rendered films, where there are any.
+_FILM_SHARE = 0.35
+# Beams with errors like a codec's: how many, and how many of the others beside films; how much they
+# fall towards the highest frequency, in decibels, and their power over that of the sound; how
+# closely they keep to what moves.
+_CODED_SHARE, _CODED_BESIDE_FILMS = 0.35, 0.15
 _CODED_FALL_DB, _CODED_ERRORS_DB = (-2.0, 22.0), (-25.0, 8.0)
 _CODED_FOLLOWS = (0.0, 1.0)
 
@@ -168,6 +170,11 @@ class Example:
     power: Floats
     kind: str
 
+    def part(self, first: int, windows: int) -> "Example":
+        """Give some of its windows."""
+        chosen = slice(first, first + windows)
+        return replace(self, beam=self.beam[chosen], sound=self.sound[chosen])
+
 
 class BeamMaker:
     """Makes beams of stored sounds.
@@ -176,9 +183,13 @@ class BeamMaker:
     ----------
     stored : sequence of tuple
         What :func:`draw_spectra` gives.
+    films : sequence of Example
+        Beams of rendered films, which are shown between the others.
     """
 
-    def __init__(self, stored: Sequence[tuple[Spectra, Floats]]) -> None:
+    def __init__(
+        self, stored: Sequence[tuple[Spectra, Floats]], films: Sequence[Example] = ()
+    ) -> None:
         self._by_size: dict[int, list[tuple[Spectra, Floats]]] = {}
         for spectra, frequency in stored:
             if len(spectra) >= _FEWEST_WINDOWS:
@@ -187,6 +198,10 @@ class BeamMaker:
             raise VisualMicError(
                 "there is no sound of two seconds to train with: give more with --examples"
             )
+        self._films: dict[int, list[Example]] = {}
+        for film in films:
+            if len(film.beam) >= _FEWEST_WINDOWS:
+                self._films.setdefault(len(film.frequency_hz), []).append(film)
         self.sizes = sorted(self._by_size)
         counts = np.sqrt([len(self._by_size[size]) for size in self.sizes])
         self._share = counts / counts.sum()
@@ -196,7 +211,13 @@ class BeamMaker:
         return int(rng.choice(self.sizes, p=self._share))
 
     def draw(self, size: int, rng: np.random.Generator) -> Example:
-        """Draw a sound with `size` frequencies, an object and noise."""
+        """Draw a sound with `size` frequencies, an object and noise; or a part of a film."""
+        films = self._films.get(size)
+        if films and rng.uniform() < _FILM_SHARE:
+            film = films[rng.integers(len(films))]
+            windows = int(rng.integers(_FEWEST_WINDOWS, len(film.beam) + 1))
+            first = int(rng.integers(0, len(film.beam) - windows + 1))
+            return film.part(first, windows)
         stored = self._by_size[size]
         spectra, frequency = stored[rng.integers(len(stored))]
         windows = int(rng.integers(_FEWEST_WINDOWS, len(spectra) + 1))
@@ -212,7 +233,7 @@ class BeamMaker:
         sound = spectra[first : first + windows] * np.maximum(frequency / 300, 0.05) ** tilt
         clear = 10 ** (rng.uniform(*_CLEARNESS_DB) / 10)
         power *= clear / max(float((power * np.abs(sound) ** 2).mean()), 1e-30)
-        coded = rng.uniform() < _CODED_SHARE
+        coded = rng.uniform() < (_CODED_BESIDE_FILMS if self._films else _CODED_SHARE)
         level = _falling(frequency, rng.uniform(*_CODED_FALL_DB) if coded else 0.0)
         heard = np.sqrt(power / level) * sound
         beam = heard + _noise_spectra(size, windows, rng)

@@ -18,6 +18,9 @@ from visualmic.motion.noise_suppression import (
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import ShortTimeFourier, Spectra, neighbours_mean
 
+CLEAR_DB = 20.0
+"""Predicted ratio of signal to distortion, in dB, above which a sound is clear of noise."""
+
 STATISTICS = 12
 CELL_FEATURES = 9
 # Parts of the beam's windows in the shortest, in which the mask works.
@@ -26,8 +29,16 @@ FINEST = 4
 _MIDDLE_HZ, _TOP_HZ = 300.0, 500.0
 # Bounds of the Wiener gain, as the network takes it up from there.
 _LEAST_GAIN, _MOST_GAIN = 0.003, 0.99
+# Share of the strongest motion from which on the picture moves as a whole: an object that bends in
+# one mode without a node reaches 0.95.
+_RIGID = 0.965
 # Neighbours, to each side, that a frequency stands out with, and how many looks of them are one.
 _STANDS_WITH, _ALIKE = 6, 1.5
+
+
+def is_rigid(beam: Beam) -> bool:
+    """Tell whether the object moves as a whole, and has no resonances to undo."""
+    return beam.whole > _RIGID
 
 
 def statistics(
@@ -88,6 +99,26 @@ def noise_colour(beam: Beam) -> Floats:
     heard = snr / (1 + snr)
     power = np.log(np.maximum(np.abs(beam.gain) ** 2 * beam.level, 1e-30))
     return np.asarray(power - (heard * power).sum() / max(float(heard.sum()), 1e-6))
+
+
+def predicted_sdr_db(snr: Floats, noise: Floats) -> float:
+    """Predict the signal-to-distortion ratio that a Wiener filter leaves, in dB.
+
+    Parameters
+    ----------
+    snr : ndarray, float64, (F,)
+        Mean ratio of sound to noise.
+    noise : ndarray, float64, (F,)
+        Power of the noise as the sound has it.
+
+    Examples
+    --------
+    >>> round(predicted_sdr_db(np.array([9.0, 9.0]), np.array([1.0, 4.0])), 6)
+    10.0
+    """
+    sound = noise * snr
+    left = float((sound / (1 + snr)).sum())
+    return float(10 * np.log10(max(float(sound.sum()), 1e-30) / max(left, 1e-30)))
 
 
 def standing_out(beam: Beam) -> Floats:

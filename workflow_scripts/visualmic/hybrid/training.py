@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from visualmic.atomic import atomic_path
 from visualmic.hybrid.examples import BeamMaker, Example, Sounds, draw_spectra
 from visualmic.hybrid.features import CELL_FEATURES, FINEST, STATISTICS, cells_of, statistics
+from visualmic.hybrid.films import read_films
 from visualmic.hybrid.losses import Item, mask_loss, response_loss
 from visualmic.hybrid.network import Mask, Response
 from visualmic.hybrid.weight_files import FACTS, MASK, RESPONSE
@@ -35,6 +36,9 @@ from visualmic.progress import Progress
 RESPONSE_PART, MASK_PART = PARTS = ("response", "mask")
 LEARNING_RATES = {RESPONSE_PART: 2e-3, MASK_PART: 7e-4}
 """Of each network: at twice as much the mask's loss leaps from epoch to epoch."""
+
+SOUNDS, FILMS = "sounds", "films"
+"""Folders of what is drawn to train with."""
 
 # Where the motion is that of modes, as hearing takes it: in hertz, and of the highest frequency.
 _FROM_HZ, _BELOW_TOP = 40.0, 0.97
@@ -226,12 +230,14 @@ class _Module(pl.LightningModule):
 class _Data(pl.LightningDataModule):
     def __init__(self, folder: Path, part: str, settings: HybridTraining) -> None:
         super().__init__()
-        files = sorted(folder.glob("*.npz"), key=lambda file: int(file.stem))
-        used = [file for file in files if int(file.stem) % VALIDATE_EVERY != 0]
-        held = [file for file in files if int(file.stem) % VALIDATE_EVERY == 0]
+        sounds, films = (_divided(folder / name) for name in (SOUNDS, FILMS))
         self._part, self._settings = part, settings
-        self._batches = math.ceil(len(used) / settings.batch_size)
-        self._makers = [BeamMaker(read_sounds(one)) for one in (used, held)]
+        self._batches = math.ceil(len(sounds[0]) / settings.batch_size)
+        # What a codec leaves of a response is no longer the object's.
+        self._makers = [
+            BeamMaker(read_sounds(sound), read_films(film) if part == MASK_PART else ())
+            for sound, film in zip(sounds, films, strict=True)
+        ]
 
     def train_dataloader(self) -> DataLoader[list[Item]]:
         assert self.trainer is not None
@@ -250,6 +256,16 @@ class _Data(pl.LightningDataModule):
             size = max(1, size // _MASK_SHARE)
         beams = Beams(maker, self._part, seed, batches, size)
         return DataLoader(beams, batch_size=None, num_workers=int(self._settings.threads > 1))
+
+
+def _divided(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Divide stored files into those that train, and those that choose the best epoch."""
+    files = sorted(folder.glob("*.npz"), key=lambda file: int(file.stem))
+    used: list[Path] = []
+    held: list[Path] = []
+    for file in files:
+        (used if int(file.stem) % VALIDATE_EVERY else held).append(file)
+    return used, held
 
 
 class _Stop(pl.Callback):
@@ -330,7 +346,8 @@ def train_hybrid(
     Parameters
     ----------
     folder : path
-        Of :func:`store_sounds`.
+        In it :data:`SOUNDS` of :func:`store_sounds` and, if there are any, :data:`FILMS` of
+        :func:`visualmic.hybrid.films.store_films`.
     run : path
         Folder of the run's checkpoints, those of each network in a folder of their own.
     settings : HybridTraining
@@ -362,14 +379,18 @@ def _train(
     # To draw beams takes a core, or a good part of one.
     torch.set_num_threads(max(1, settings.threads - 1))
     module = _Module(part, settings)
+    last = run / "last.ckpt"
     keep = ModelCheckpoint(
-        run, "best", monitor="loss", mode="min", save_last=True, save_on_train_epoch_end=True
+        run, "best", monitor="loss", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    # By itself the trainer would write the last state only where it is the best, too.
+    go_on = ModelCheckpoint(
+        run, last.stem, save_on_train_epoch_end=True, enable_version_counter=False
     )
     spent = _Spent()
-    callbacks: list[pl.Callback] = [keep, spent, _Shown(part, settings.epochs, quiet)]
+    callbacks: list[pl.Callback] = [keep, go_on, spent, _Shown(part, settings.epochs, quiet)]
     if stop_after_epochs is not None:
         callbacks.append(_Stop(stop_after_epochs))
-    last = run / "last.ckpt"
     with quiet_lightning():
         trainer = pl.Trainer(
             max_epochs=settings.epochs,

@@ -85,6 +85,10 @@ class Beam:
         Resonances that `gain` takes out.
     bends : bool
         Whether the motion is that of modes, be they told or not.
+    whole : float
+        Share of the strongest motion in which the picture moves as a whole.
+    lossy : bool
+        Whether a codec lost something, so that there is noise that the unit knows nothing of.
     """
 
     spectra: Spectra
@@ -95,6 +99,8 @@ class Beam:
     bias: float
     modes: ModalModel | None
     bends: bool = False
+    whole: float = 0.0
+    lossy: bool = False
 
 
 # What is expected of the response of the object before its modes are looked for.
@@ -108,6 +114,7 @@ def beamform(
     bands: Bands,
     modes_from_hz: float | None,
     expect: Expect | None = None,
+    rigid: Floats | None = None,
 ) -> Beam:
     """Point at the sound at each frequency, by the object's modes if they show from some on.
 
@@ -123,16 +130,28 @@ def beamform(
         Where the motion is that of modes; None looks for none.
     expect : callable, optional
         Says from the beam without modes what the object's response may be.
+    rigid : ndarray, float64, (2, K), optional
+        Motion of the picture as a whole in a pattern of the factors.
     """
+
+    def whole(pattern: Floats) -> float:
+        return 0.0 if rigid is None else float(((rigid @ pattern) ** 2).sum() / (pattern @ pattern))
+
     if bands.lossy:
         whitener = _codec_whitener(signals, length, bands)
         signals = (signals @ whitener).astype(np.float32)
-        beam = _point(signals, frequency, length, bands, modes_from_hz, expect)
+
+        def before(pattern: Floats) -> Floats:
+            return np.asarray(np.linalg.solve(whitener, pattern))
+
+        beam = _point(
+            signals, frequency, length, bands, modes_from_hz, expect, lambda one: whole(before(one))
+        )
         # The sound is heard by a filter of unit norm of the signals as they came.
         heard = beam.gain / np.linalg.norm(whitener @ beam.pattern)
-        shape = np.linalg.solve(whitener, beam.pattern)
+        shape = before(beam.pattern)
         return replace(beam, gain=heard, pattern=shape / np.linalg.norm(shape))
-    return _point(signals, frequency, length, bands, modes_from_hz, expect)
+    return _point(signals, frequency, length, bands, modes_from_hz, expect, whole)
 
 
 def _point(
@@ -142,6 +161,7 @@ def _point(
     bands: Bands,
     modes_from_hz: float | None,
     expect: Expect | None,
+    whole: Callable[[Floats], float],
 ) -> Beam:
     """Point at the sound in signals whose noise is alike in all directions."""
     total, channels = signals.shape
@@ -173,7 +193,17 @@ def _point(
             for spectra in stft.pieces(rows, total)
         ]
         beam = np.concatenate(beams) / np.sqrt(level).astype(np.float32)
-        return Beam(beam.astype(np.complex64), gain, power, level, pattern, bias, None)
+        return Beam(
+            beam.astype(np.complex64),
+            gain,
+            power,
+            level,
+            pattern,
+            bias,
+            None,
+            whole=whole(pattern),
+            lossy=bands.lossy,
+        )
 
     def plain() -> Beam:
         return along(strongest, strongest @ pattern, (channels - 1) / looks)

@@ -66,15 +66,15 @@ def in_time(beam: Beam) -> Floats:
     """Give a beam as a signal (T,) whose noise is white and of variance one."""
     stft = ShortTimeFourier(window_of(beam), 4, "hann")
     lead = stft.length - stft.hop
-    return stft.inverse(beam.spectra * _turns(beam), len(beam.spectra) * stft.hop - lead)
+    return stft.inverse(beam.spectra * turns(beam), len(beam.spectra) * stft.hop - lead)
 
 
 def as_beam(beam: Beam, sound: Floats) -> Spectra:
     """Bring what is left of a beam in time back to its windows and phases, (windows, F)."""
-    return spectra_of(ShortTimeFourier(window_of(beam), 4, "hann"), sound) * _turns(beam).conj()
+    return spectra_of(ShortTimeFourier(window_of(beam), 4, "hann"), sound) * turns(beam).conj()
 
 
-def _turns(beam: Beam) -> Spectra:
+def turns(beam: Beam) -> Spectra:
     """Give what brings the phases of a beam (F,), each as it happens to be, to the sound's."""
     size = np.abs(beam.gain)
     turns = np.where(size > 0, beam.gain / np.maximum(size, 1e-30), 1)

@@ -43,6 +43,7 @@ from visualmic.motion.beam import Bands, Beam, Expect, beamform, long_term_snr
 from visualmic.motion.modal_model import ModalModel
 from visualmic.motion.noise_suppression import suppress_noise
 from visualmic.motion.reference import Floats
+from visualmic.motion.rigid import rigid_part, rigid_space
 from visualmic.motion.signals import MotionSignals
 from visualmic.motion.spectra import (
     Rows,
@@ -67,8 +68,6 @@ _CODED_FLOOR = 10.0
 _MODES_FROM_HZ = 40.0
 # Noise within this factor of the sensor's is the sensor's.
 _NEAR_SENSOR = 1.33
-# Share of all motion's power that motion as a whole may leave unexplained where it is all there is.
-_RIGID_SHARE = 1e-4
 # Following a swaying camera leaves errors of its own up to here.
 _SWAY_LEFT_HZ = 80.0
 # Most of them are slower than this, and what a bass plays is faster.
@@ -259,6 +258,7 @@ def combine_channels(
             bands,
             lowest_hz if settings.undo_resonances else None,
             learned.expect if learned else None,
+            rigid_part(motion, bands.noise, basis),
         )
         if beam.bends:
             break
@@ -425,27 +425,9 @@ def _factor_space(motion: MotionSignals, bands: Bands, settings: WienerSettings)
     space = left[:, :kept]
     if kept > 1:
         overall = np.tensordot(counts / counts.sum(), whitened, 1)
-        rigid = _rigid_space(motion, scale, overall, space)
+        rigid = rigid_space(motion, scale, overall, space)
         space = space if rigid is None else rigid
     return scale[:, None] * space
-
-
-def _rigid_space(
-    motion: MotionSignals, scale: Floats, covariance: Floats, space: Floats
-) -> Floats | None:
-    """Directions (C, k) of motion as a whole, where all else is too little to be an object's.
-
-    Wide swings are measured with errors that follow the motion: they stand above the noise, and a
-    beam that follows them too is the worse for it.
-    """
-    whitener = np.asarray(motion.arrays["whitener"], np.float64).reshape(len(scale), 2)
-    moved = np.linalg.qr(scale[:, None] * whitener)[0]
-    inside = moved.T @ covariance @ moved
-    whole = float(np.trace(space.T @ covariance @ space)) - space.shape[1]
-    if whole - (float(np.trace(inside)) - 2) > _RIGID_SHARE * whole:
-        return None
-    values, vectors = np.linalg.eigh(inside)
-    return np.asarray(moved @ vectors[:, values - 1 > _RIGID_SHARE * whole])
 
 
 def _factors(covariance: Floats, samples: float, most: int) -> Floats:
@@ -488,11 +470,11 @@ class Learned:
 
     Attributes
     ----------
-    expect : callable
+    expect : callable or None
         Says what response of the object to expect.
     clear : callable
         Takes noise from the beam, in the place of :func:`wiener_gain`.
     """
 
-    expect: Expect
+    expect: Expect | None
     clear: Callable[[Beam, WienerSettings, Floats], tuple[Spectra, Floats]]
