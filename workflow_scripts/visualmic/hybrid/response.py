@@ -19,9 +19,9 @@ _ALIKE_BINS = 15.0
 _FROM_HZ, _BELOW_TOP = 40.0, 0.97
 _LEAST_PART = 0.05
 _MOST_UNDONE = 3.0
-# SI-SDR that an object is expected to leave, in dB, above which it is left alone; and the delays
-# in samples that do not count.
-_UNSPOILT_DB = 16.0
+# SI-SDR, in dB, that what is expected must promise to gain; and the delays in samples that do not
+# count.
+_LEAST_GAINED_DB = 1.0
 _DELAYS = np.arange(-3.0, 3.1, 0.25)
 
 
@@ -54,8 +54,8 @@ def undo_response(beam: Beam, frequency_hz: Floats, folder: Path = WEIGHTS) -> B
     """Take out of a beam the response that is expected, where the motion tells no modes.
 
     Its size is what the network says, as far as it is sure, and its phase the least that belongs to
-    that. An object that moves as a whole is left alone, and one that is not expected to spoil the
-    sound much; and what is not clear of noise in a film that a codec spoiled too.
+    that. An object that moves as a whole is left alone, and one that is expected to spoil the sound
+    no more than the expectation may err; and what is not clear of noise in a film that a codec spoiled too.
 
     Parameters
     ----------
@@ -80,7 +80,10 @@ def undo_response(beam: Beam, frequency_hz: Floats, folder: Path = WEIGHTS) -> B
     inner = np.flatnonzero(within)
     log_size = np.interp(np.arange(len(log_size)), inner, log_size[inner])
     log_size = np.clip(log_size, -_MOST_UNDONE, _MOST_UNDONE)
-    if clearness_db(minimum_phase(log_size), sound) > _UNSPOILT_DB:
+    # Size and phase err alike.
+    error = np.minimum(np.exp(2 * log_spread) / 2, 1)
+    promised = -10 * np.log10(float((sound * error).sum()) / max(float(sound.sum()), 1e-30))
+    if clearness_db(minimum_phase(log_size), sound) > promised - _LEAST_GAINED_DB:
         return beam
     surely = np.maximum(1 - np.exp(2 * log_spread), 0)
     undone = beam.gain / minimum_phase(surely * log_size)
