@@ -55,7 +55,7 @@ def undo_response(beam: Beam, frequency_hz: Floats, folder: Path = WEIGHTS) -> B
 
     Its size is what the network says, as far as it is sure, and its phase the least that belongs to
     that. An object that moves as a whole is left alone, and one that is expected to spoil the sound
-    no more than the expectation may err; and what is not clear of noise in a film that a codec spoiled too.
+    little more than the expectation may err; so is what a codec spoiled that is not clear of noise.
 
     Parameters
     ----------
