@@ -114,6 +114,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=("response", "mask"),
         help="train this network alone (default: one, then the other)",
     )
+    simulated.add_argument(
+        "--start",
+        type=Path,
+        metavar="FILE",
+        help="with --part: start from this checkpoint of that network (DIR/run/PART/best.ckpt)",
+    )
     parser.add_argument("--quiet", action="store_true", help="show no progress")
 
 
@@ -179,7 +185,9 @@ def _train_hybrid(arguments: argparse.Namespace) -> int:
     from visualmic.progress import Progress
 
     output = arguments.output or Path("models", "hybrid")
-    names = ("epochs", "batch_size", "learning_rate", "seed", "threads")
+    if arguments.start is not None and arguments.part is None:
+        raise VisualMicError("--start is a checkpoint of one network: name that with --part")
+    names = ("epochs", "batch_size", "learning_rate", "seed", "threads", "start")
     given = {name: getattr(arguments, name) for name in names}
     settings = HybridTraining(**{k: v for k, v in given.items() if v is not None})
     count = 9000 if arguments.examples is None else arguments.examples

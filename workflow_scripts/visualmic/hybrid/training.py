@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import pickle
 import sys
 import time
 import warnings
@@ -19,6 +20,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from visualmic.atomic import atomic_path
+from visualmic.errors import VisualMicError
 from visualmic.hybrid.examples import BeamMaker, Example, Sounds, draw_spectra
 from visualmic.hybrid.features import CELL_FEATURES, FINEST, STATISTICS, cells_of, statistics
 from visualmic.hybrid.films import read_films
@@ -66,6 +68,8 @@ class HybridTraining:
         At its highest; it rises over the first tenth and falls to nothing. Where none is given,
         that of :data:`LEARNING_RATES`.
     seed, threads : int
+    start : path, optional
+        A checkpoint of the network of an earlier run, to start from.
     """
 
     epochs: int = 24
@@ -73,6 +77,7 @@ class HybridTraining:
     learning_rate: float | None = None
     seed: int = 0
     threads: int = 2
+    start: Path | None = None
 
 
 def store_sounds(
@@ -379,6 +384,8 @@ def _train(
     # To draw beams takes a core, or a good part of one.
     torch.set_num_threads(max(1, settings.threads - 1))
     module = _Module(part, settings)
+    if settings.start is not None:
+        module.load_state_dict(_state(settings.start, part))
     last = run / "last.ckpt"
     keep = ModelCheckpoint(
         run, "best", monitor="loss", save_on_train_epoch_end=True, enable_version_counter=False
@@ -411,16 +418,35 @@ def _train(
             weights_only=False,
         )
     best = keep.best_model_path or str(last)
-    module.load_state_dict(torch.load(best, weights_only=False)["state_dict"])
+    module.load_state_dict(_state(Path(best), part))
+    before = {"training_s": 0.0, "steps": 0}
+    if settings.start is not None and (settings.start.parent / FACTS).exists():
+        before = json.loads((settings.start.parent / FACTS).read_text())
     facts = {
         "parameters": sum(one.numel() for one in module.network.parameters()),
-        "training_s": round(spent.seconds, 1),
-        "steps": trainer.global_step,
+        "training_s": round(before["training_s"] + spent.seconds, 1),
+        "steps": before["steps"] + trainer.global_step,
         "loss": None if keep.best_model_score is None else round(float(keep.best_model_score), 4),
     }
     with atomic_path(run / FACTS) as temporary:
         temporary.write_text(json.dumps(facts, indent=2) + "\n")
     return module.network.eval()
+
+
+def _state(checkpoint: Path, part: str) -> dict[str, Tensor]:
+    """Read the weights of a network from one of its checkpoints."""
+    try:
+        state: dict[str, Tensor] = torch.load(checkpoint, "cpu", weights_only=False)["state_dict"]
+    except FileNotFoundError:
+        raise VisualMicError(f"there is no checkpoint {checkpoint}: name one of a run") from None
+    except (pickle.UnpicklingError, RuntimeError, KeyError, EOFError):
+        raise VisualMicError(f"{checkpoint} is no checkpoint of a run: name one") from None
+    own = _Module(part, HybridTraining()).state_dict()
+    if {k: v.shape for k, v in own.items()} != {k: v.shape for k, v in state.items()}:
+        raise VisualMicError(
+            f"{checkpoint} is of another network: name one of --part {part}, of this version"
+        )
+    return state
 
 
 def note_training(run: Path, folder: Path, parts: Sequence[str]) -> None:
