@@ -29,8 +29,8 @@ FINEST = 4
 _MIDDLE_HZ, _TOP_HZ = 300.0, 500.0
 # Bounds of the Wiener gain, as the network takes it up from there.
 _LEAST_GAIN, _MOST_GAIN = 0.003, 0.99
-# Share of the strongest motion from which on the picture moves as a whole: an object that bends in
-# one mode without a node reaches 0.95.
+# Share of the strongest motion from which on the picture moves as a whole: objects that bend in one
+# mode without a node reach 0.96, rigid ones in much noise, or coded, fall to 0.98.
 _RIGID = 0.965
 # Neighbours, to each side, that a frequency stands out with, and how many looks of them are one.
 _STANDS_WITH, _ALIKE = 6, 1.5
