@@ -20,6 +20,8 @@ from visualmic.motion.wiener import Learned, WienerSettings, wiener_gain
 # Windows in a piece, and beside it: more than a cell of the mask sees, so pieces have no seams, and
 # multiples of the squares that it sees them in.
 _PIECE, _BESIDE = 1024, 80
+# The mask was taught no sounds that are lower, and takes their tones for noise.
+_LOWEST_HZ = 60.0
 
 
 def clear_beam(
@@ -41,7 +43,7 @@ def clear_beam(
         return wiener_gain(beam, settings, frequency)
     cells = cells_of(beam, frequency)
     mask = network(MASK, folder)
-    change = np.empty(cells.logit.shape, np.float32)
+    change = np.empty_like(cells.logit)
     count = len(change)
     for first in range(0, count, _PIECE):
         last = min(first + _PIECE, count)
@@ -49,6 +51,7 @@ def clear_beam(
         shift = mask.run(None, {"input": cells.planes[:, begin:end]})[0][first - begin :]
         before = cells.logit[first:last]
         change[first:last] = _logistic(before + shift[: last - first]) - _logistic(before)
+    change[:, np.linspace(0, frequency[-1], cells.logit.shape[1]) < _LOWEST_HZ] = 0
     heard = (cells.plain + change * cells.spectra).astype(np.complex64)
     sound = cells.stft.inverse(heard, cells.total)
     return (as_beam(beam, sound) * shape).astype(np.complex64), snr
