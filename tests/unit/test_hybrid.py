@@ -135,7 +135,7 @@ def test_onnx_gives_the_numbers_of_pytorch(windows: int, bins: int, random_netwo
         shift = networks[MASK_PART](torch.from_numpy(cells.planes)).numpy()
     expected = expect_response(beam, frequency, folder)
     np.testing.assert_allclose(expected.log_power + np.log(beam.level), log_power, atol=2e-4)
-    shift[:, np.linspace(0, frequency[-1], shift.shape[1]) < 60] = 0
+    shift[:, np.linspace(0, frequency[-1], shift.shape[1]) < 40] = 0
     gain = [1 / (1 + np.exp(-cells.logit - one)) for one in (0, shift)]
     changed = cells.plain + (gain[1] - gain[0]) * cells.spectra
     sound = as_beam(beam, cells.stft.inverse(changed.astype(np.complex64), cells.total))

@@ -21,7 +21,7 @@ from visualmic.motion.wiener import Learned, WienerSettings, wiener_gain
 # multiples of the squares that it sees them in.
 _PIECE, _BESIDE = 1024, 80
 # The mask was taught no sounds that are lower, and takes their tones for noise.
-_LOWEST_HZ = 60.0
+_LOWEST_HZ = 40.0
 
 
 def clear_beam(
