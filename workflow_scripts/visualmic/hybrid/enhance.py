@@ -20,7 +20,7 @@ from visualmic.motion.wiener import Learned, WienerSettings, wiener_gain
 # Windows in a piece, and beside it: more than a cell of the mask sees, so pieces have no seams, and
 # multiples of the squares that it sees them in.
 _PIECE, _BESIDE = 1024, 80
-# The mask was taught no sounds that are lower, and takes their tones for noise.
+# The mask was taught no sounds that are lower: what is clear there it would take for noise.
 _LOWEST_HZ = 40.0
 
 
@@ -38,8 +38,8 @@ def clear_beam(
     snr = long_term_snr(beam)
     shape = beam.gain * np.sqrt(beam.level)
     shape[frequency < settings.highpass_hz / 2] = 0
-    clear = not beam.lossy and predicted_sdr_db(snr, np.abs(shape) ** 2) > CLEAR_DB
-    if clear or not settings.suppress_noise:
+    clear = predicted_sdr_db(snr, np.abs(shape) ** 2) > CLEAR_DB
+    if (clear and not beam.lossy) or not settings.suppress_noise:
         return wiener_gain(beam, settings, frequency)
     cells = cells_of(beam, frequency)
     mask = network(MASK, folder)
@@ -51,7 +51,8 @@ def clear_beam(
         shift = mask.run(None, {"input": cells.planes[:, begin:end]})[0][first - begin :]
         before = cells.logit[first:last]
         change[first:last] = _logistic(before + shift[: last - first]) - _logistic(before)
-    change[:, np.linspace(0, frequency[-1], cells.logit.shape[1]) < _LOWEST_HZ] = 0
+    if clear:
+        change[:, np.linspace(0, frequency[-1], cells.logit.shape[1]) < _LOWEST_HZ] = 0
     heard = (cells.plain + change * cells.spectra).astype(np.complex64)
     sound = cells.stft.inverse(heard, cells.total)
     return (as_beam(beam, sound) * shape).astype(np.complex64), snr
