@@ -14,7 +14,13 @@ from visualmic.evaluate.alignment import align, resample
 from visualmic.evaluate.intelligibility import estoi
 from visualmic.evaluate.waveform import si_sdr
 from visualmic.hybrid.enhance import clear_beam
-from visualmic.hybrid.features import cells_of, predicted_sdr_db, standing_out, statistics
+from visualmic.hybrid.features import (
+    cells_of,
+    lateness,
+    predicted_sdr_db,
+    standing_out,
+    statistics,
+)
 from visualmic.hybrid.losses import (
     intelligibility,
 )
@@ -128,7 +134,9 @@ def test_an_untrained_network_expects_a_flat_response(tmp_path: Path) -> None:
 def test_onnx_gives_the_numbers_of_pytorch(windows: int, bins: int, random_network) -> None:
     networks, folder = random_network
     beam, frequency = beam_of(windows, bins), np.arange(bins) * 4.3
-    told, _ = statistics(np.abs(beam.spectra) ** 2, frequency, beam.bias, beam.level)
+    told, _ = statistics(
+        beam.spectra * beam.gain / np.abs(beam.gain), frequency, beam.bias, beam.level
+    )
     cells = cells_of(beam, frequency)
     with torch.no_grad():
         log_power = networks[RESPONSE_PART](torch.from_numpy(told[None]))[0][0].numpy()
@@ -175,6 +183,43 @@ def beam_cut_off(windows: int, bins: int, cut: int, loudness: float, seed: int =
     return rigid(Beam(spectra.astype(np.complex64), one + 0j, mean, one, np.ones(1), 0.0, None))
 
 
+def test_what_rings_comes_later_than_the_rest() -> None:
+    fps, length = 1000.0, 256
+    rng = np.random.default_rng(4)
+    total = 60 * length
+    loud = np.interp(np.arange(total), np.arange(0, total, 40), rng.exponential(size=total // 40))
+    sound = (loud**2 * rng.standard_normal(total))[:, None].astype(np.float32)
+    stft = ShortTimeFourier(length, 4, "hann")
+    spectra = np.concatenate(
+        [
+            piece[:, :, 0]
+            for piece in stft.pieces(lambda start, stop: sound[start:stop], total, whole=True)
+        ]
+    )
+    frequency = np.fft.rfftfreq(length, 1 / fps)
+    resonance, damping = 200.0, 0.05
+    ratio = frequency / resonance
+    response = 1 / (1 - ratio**2 + 2j * damping * ratio)
+    everywhere = np.ones(len(frequency))
+    delays = []
+    for behind in (np.ones(len(frequency)), response):
+        real, imaginary = lateness(spectra * behind, everywhere)[:2]
+        near = np.abs(frequency - resonance) < 8
+        phase = np.angle((real + 1j * imaginary)[near].mean())
+        delays.append(-phase / (2 * np.pi * frequency[1]))
+    # At its resonance what passes is later by the inverse of the decay.
+    wanted = 1 / (2 * np.pi * resonance * damping)
+    assert abs(delays[0]) < 0.1 * wanted
+    assert delays[1] == pytest.approx(wanted, rel=0.35)
+
+
+def test_what_is_as_loud_all_the_time_has_no_lateness() -> None:
+    rng = np.random.default_rng(5)
+    noise = rng.standard_normal((400, 65)) + 1j * rng.standard_normal((400, 65))
+    for one in lateness(noise, np.ones(65)):
+        assert np.abs(one).max() < 0.25
+
+
 def test_faint_sound_stands_out_and_noise_does_not() -> None:
     beams = [beam_cut_off(80, 257, 150, 1.0, seed) for seed in range(10)]
     stands = np.array([standing_out(beam) for beam in beams])
@@ -216,8 +261,30 @@ def test_clear_tones_lower_than_any_that_it_was_taught_with_are_left_alone(rando
         plain, _ = wiener_gain(beam, SETTINGS, frequency)
         changed = np.abs(heard - plain).mean(axis=0) / np.abs(plain).mean()
         # A window's main lobe reaches a few bins farther.
-        assert (changed[frequency < 20].max() < 1e-3) == same
+        assert (changed[frequency < 20].max() < 5e-3) == same
         assert changed[frequency > 70].max() > 0.01
+
+
+def test_a_clear_tone_keeps_what_of_it_leaks_to_higher_frequencies() -> None:
+    rng, fps, bins = np.random.default_rng(2), 1000.0, 129
+    frequency = np.linspace(0, fps / 2, bins)
+    stft = ShortTimeFourier(2 * (bins - 1), 4, "hann")
+    time = np.arange(4000) / fps
+    # Above it are lines that come and go, which the mask takes for errors of a codec.
+    signal = 60 * np.sin(2 * np.pi * 32 * time) + rng.standard_normal(len(time))
+    signal += 3 * np.sin(2 * np.pi * 96 * time) * (time % 0.5 < 0.25)
+    rows = stft.pieces(lambda start, stop: signal[start:stop, None].astype(np.float32), len(signal))
+    spectra = np.concatenate([one[:, :, 0] for one in rows])
+    mean = (np.abs(spectra) ** 2).mean(axis=0)
+    flat = np.ones(bins)
+    beam = Beam(spectra, flat.astype(complex), mean, flat, np.ones(1), 0.0, None, lossy=True)
+    heard, plain = (
+        (np.abs(hear(beam, SETTINGS, frequency)[0]) ** 2).mean(axis=0)
+        for hear in (clear_beam, wiener_gain)
+    )
+    tone = (frequency > 20) & (frequency < 45)
+    assert heard[tone].sum() == pytest.approx(plain[tone].sum(), rel=0.01)
+    assert heard[frequency > 70].sum() < 0.9 * plain[frequency > 70].sum()
 
 
 def test_missing_weights_are_one_clear_line(tmp_path: Path) -> None:

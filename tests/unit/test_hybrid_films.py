@@ -34,9 +34,9 @@ def test_a_film_gives_its_beam_and_what_is_in_it_of_the_sound(clear: Example) ->
     settings = draw_film(CLEAR)
     assert (settings.object, settings.codec) == ("rigid", "h264")
     assert clear.kind == "rigid"
-    assert clear.beam.shape == clear.sound.shape == (len(clear.beam), len(clear.frequency_hz))
+    assert clear.beam.shape == clear.heard.shape == (len(clear.beam), len(clear.frequency_hz))
     assert clear.frequency_hz[-1] == settings.fps / 2
-    caught = np.sqrt(clear.power / clear.level) * clear.sound
+    caught = clear.heard
     power, left = ((np.abs(one) ** 2).mean(axis=0) for one in (caught, clear.beam - caught))
     known = power > 10 * left
     assert known.sum() > 20
@@ -74,7 +74,7 @@ def test_films_are_drawn_between_simulated_beams(clear: Example) -> None:
     parts = [one for one in examples if one.frequency_hz is clear.frequency_hz]
     assert 10 < len(parts) < 32
     for part in parts:
-        assert len(part.sound) == len(part.beam) >= 20
+        assert len(part.heard) == len(part.beam) >= 20
         assert any(
             np.array_equal(part.beam, clear.beam[first : first + len(part.beam)])
             for first in range(len(clear.beam) - len(part.beam) + 1)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from visualmic.errors import VisualMicError
-from visualmic.hybrid.examples import BeamMaker, Sounds, draw_spectra
+from visualmic.hybrid.examples import BeamMaker, Sounds, _shaken, draw_spectra
 from visualmic.hybrid.losses import (
     distortion_db,
     mask_loss,
@@ -31,6 +31,8 @@ from visualmic.hybrid.training import (
     train_hybrid,
 )
 from visualmic.hybrid.weight_files import FACTS, MASK, RESPONSE, training_cost
+from visualmic.motion.spectra import ShortTimeFourier
+from visualmic.simulate.objects import Modes
 
 NO_SOUNDS = Sounds([], [])
 
@@ -66,7 +68,7 @@ def test_a_beam_is_the_sound_through_the_response_in_unit_noise(sounds: Path) ->
         example = maker.draw(size, rng)
         kinds.add(example.kind)
         assert example.frequency_hz.shape == (size,)
-        noise = example.beam - np.sqrt(example.power / example.level) * example.sound
+        noise = example.beam - example.heard
         # The lowest and highest bins are real, and windows overlap.
         power = (np.abs(noise[:, 2:-2]) ** 2).mean()
         if example.level[0] == example.level[-1]:
@@ -81,6 +83,32 @@ def test_a_beam_is_the_sound_through_the_response_in_unit_noise(sounds: Path) ->
     assert max(coded) > 2
 
 
+def test_an_object_rings_on_after_a_click() -> None:
+    fps, length, windows = 1000.0, 256, 24
+    resonance, damping = 60.0, 0.04
+    stft = ShortTimeFourier(length, 4, "hann")
+    total = stft.hop * (windows + 1) - length
+    click = np.zeros((total, 1), np.float32)
+    click[total // 2] = 1
+    spectra = np.concatenate([one[:, :, 0] for one in stft.pieces(lambda a, b: click[a:b], total)])
+    modes = Modes(
+        np.array([resonance]), np.array([damping]), np.ones(1), np.zeros((1, 2, 1, 1), np.float32)
+    )
+    frequency = np.fft.rfftfreq(length, 1 / fps)
+    heard, response = _shaken(spectra, frequency, modes, np.array([[2.0]]), 0.0)
+    np.testing.assert_allclose(response[:, 0], 2 * modes.response(frequency)[0])
+    after = stft.inverse(heard, total)[total // 2 :]
+    time = np.arange(len(after)) / fps
+    decay = 2 * np.pi * resonance * damping
+    turn = 2 * np.pi * resonance * np.sqrt(1 - damping**2)
+    rings = np.exp(-decay * time) * np.sin(turn * time)
+    alike = float(after @ rings) / np.linalg.norm(after) / np.linalg.norm(rings)
+    assert abs(alike) > 0.98
+    # It is heard as long as it rings, over several windows.
+    late = slice(length // 2, length)
+    assert np.linalg.norm(after[late]) > 0.5 * np.exp(-decay * late.start / fps) * after.max()
+
+
 def test_noise_is_new_every_time(sounds: Path) -> None:
     # Drawn from one store of noise, however it was shifted and turned, a network learned it.
     maker = BeamMaker(read_sounds(sorted((sounds / SOUNDS).glob("*.npz"))))
@@ -88,7 +116,7 @@ def test_noise_is_new_every_time(sounds: Path) -> None:
     noises = []
     for seed in range(16):
         example = maker.draw(size, np.random.default_rng(seed))
-        noises.append(example.beam - np.sqrt(example.power / example.level) * example.sound)
+        noises.append(example.beam - example.heard)
     for one, other in itertools.combinations(noises, 2):
         for shift in range(8 - len(other), len(one) - 7):
             first, second = one[max(shift, 0) :], other[max(-shift, 0) :]

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from channels import made_motion, noise
 from numpy.typing import NDArray
-from visualmic.hybrid.features import is_rigid
 from visualmic.motion.beam import Beam
 from visualmic.motion.hearing import combine_lucas_kanade
 from visualmic.motion.reference import Floats
@@ -52,9 +51,9 @@ def bending() -> NDArray[np.float64]:
 def test_what_moves_as_a_whole_is_rigid_and_what_bends_is_not(keyframes: tuple[int, ...]) -> None:
     rigid, bent = (beam_of(moved(shape, 0.02, keyframes)) for shape in (np.ones(64), bending()))
     assert rigid.whole > 0.99
-    assert is_rigid(rigid)
+    assert rigid.rigid
     assert 0.3 < bent.whole < 0.9
-    assert not is_rigid(bent)
+    assert not bent.rigid
     assert rigid.lossy == bent.lossy == bool(keyframes)
 
 

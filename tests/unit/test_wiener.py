@@ -182,8 +182,9 @@ def test_long_windows_tell_modes_that_short_ones_mistake(
     assert filled == mistaken
 
 
-def test_what_other_modes_promise_must_be_more_where_the_motion_tells_some(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("told", [True, False])
+def test_other_modes_are_taken_where_they_promise_more_and_the_object_bends(
+    told: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signals, length = coloured_signals(0), 512
     frequency = np.fft.rfftfreq(length, 1 / FPS)
@@ -197,21 +198,27 @@ def test_what_other_modes_promise_must_be_more_where_the_motion_tells_some(
         return Posterior(other, [other], np.ones(1))
 
     monkeypatch.setattr("visualmic.motion.beam.sample_modes", sampled)
+    if not told:
+        monkeypatch.setattr("visualmic.motion.beam.identify_modes", lambda *_, **__: None)
 
     def expect(beam: Beam, frequency_hz: NDArray[np.float64]) -> Expected:
         return Expected(np.zeros(len(frequency_hz)), np.ones(len(frequency_hz)))
 
-    def takes_other(promise_db: float) -> bool:
-        foretold = iter([5.0, 5.0, 5.0 + promise_db])
-        monkeypatch.setattr(Posterior, "clearness_db", lambda *_: next(foretold))
-        modes = beamform(signals, frequency, length, bands, 40.0, expect).modes
+    def takes_other(promise_db: float, clear_db: float = 5.0, rigid: bool = False) -> bool:
+        foretold = iter([5.0, 5.0 + promise_db])
+
+        def clearness(_: Posterior, *told: object) -> float:
+            return next(foretold) if len(told) > 3 else clear_db
+
+        monkeypatch.setattr(Posterior, "clearness_db", clearness)
+        whole = np.eye(5) if rigid else np.zeros((2, 5))
+        modes = beamform(signals, frequency, length, bands, 40.0, expect, whole).modes
         return modes is other
 
-    assert takes_other(2.5)
-    assert not takes_other(1.5)
-    # Where it tells none, anything is better than nothing.
-    monkeypatch.setattr("visualmic.motion.beam.identify_modes", lambda *_, **__: None)
     assert takes_other(0.5)
+    assert not takes_other(-0.5)
+    assert not takes_other(0.5, clear_db=25.0)
+    assert not takes_other(0.5, rigid=True)
 
 
 @pytest.mark.parametrize("seed", [0, 1])

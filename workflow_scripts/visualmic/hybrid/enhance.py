@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from visualmic.hybrid.features import CLEAR_DB, cells_of, predicted_sdr_db
+from visualmic.hybrid.features import CLEAR_DB, Cells, cells_of, predicted_sdr_db
 from visualmic.hybrid.response import expect_response, undo_response
 from visualmic.hybrid.weight_files import MASK, WEIGHTS, network
 from visualmic.motion.beam import Beam, long_term_snr
@@ -52,10 +52,23 @@ def clear_beam(
         before = cells.logit[first:last]
         change[first:last] = _logistic(before + shift[: last - first]) - _logistic(before)
     if clear:
-        change[:, np.linspace(0, frequency[-1], cells.logit.shape[1]) < _LOWEST_HZ] = 0
+        # A codec's errors are all there is to take out: nothing is brought back.
+        change = np.minimum(change, 0)
+        change[:, : _first_heard(cells, frequency[-1])] = 0
     heard = (cells.plain + change * cells.spectra).astype(np.complex64)
     sound = cells.stft.inverse(heard, cells.total)
     return (as_beam(beam, sound) * shape).astype(np.complex64), snr
+
+
+def _first_heard(cells: Cells, highest_hz: float) -> int:
+    """Give the first of the cells' frequencies that is no lower than sounds of the training.
+
+    Nor is it one that what is lower leaks into, louder than it.
+    """
+    bins = cells.logit.shape[1]
+    first = min(int(np.ceil(_LOWEST_HZ * (bins - 1) / highest_hz)), bins)
+    loud = (np.abs(cells.spectra[:, first - 1 : first + 1]) ** 2).mean(axis=0)
+    return first + int(loud[-1] < loud[0])
 
 
 def _logistic(values: Floats) -> Floats:

@@ -33,6 +33,8 @@ _SPEED = (0.85, 1.2)
 # Power of the sound over that of the noise, in decibels.
 _CLEARNESS_DB = (-12.0, 34.0)
 _FEWEST_WINDOWS = 20
+# How long an object rings, in seconds; and where a colour of the sound changes nothing, in hertz.
+_RINGS_S, _USUAL_HZ = 0.3, 300.0
 # How many beams are of rendered films, where there are any.
 _FILM_SHARE = 0.35
 # Beams with errors like a codec's: how many, and how many of the others beside films; how much they
@@ -152,11 +154,11 @@ class Example:
     ----------
     frequency_hz : ndarray, float64, (F,)
     beam : ndarray, complex64, (windows, F)
-        Spectra of sound and noise, in unit noise.
+        Spectra of sound and noise, in unit noise; their phases are those of the strongest motion.
     level : ndarray, float64, (F,)
         Power of the noise that the unit stands for.
-    sound : ndarray, complex64, (windows, F)
-        Spectra of the sound that shook the object.
+    heard : ndarray, complex64, (windows, F)
+        The sound's part of the beam.
     power : ndarray, float64, (F,)
         Of the object's response, before it is divided by `level`.
     kind : str
@@ -166,14 +168,14 @@ class Example:
     frequency_hz: Floats
     beam: Spectra
     level: Floats
-    sound: Spectra
+    heard: Spectra
     power: Floats
     kind: str
 
     def part(self, first: int, windows: int) -> "Example":
         """Give some of its windows."""
         chosen = slice(first, first + windows)
-        return replace(self, beam=self.beam[chosen], sound=self.sound[chosen])
+        return replace(self, beam=self.beam[chosen], heard=self.heard[chosen])
 
 
 class BeamMaker:
@@ -227,21 +229,63 @@ class BeamMaker:
         channels = 1 if rng.uniform() < 0.2 else int(rng.integers(1, 7))
         mixing = rng.standard_normal((len(modes.gain), channels))
         mixing *= np.sqrt(rng.uniform(0.05, 1, len(modes.gain)))[:, None]
-        power = (np.abs(modes.response(frequency.astype(np.float64)).T @ mixing) ** 2).sum(axis=1)
         # Microphones and rooms have colours of their own.
         tilt = float(np.clip(rng.normal(0, 0.25), -0.5, 0.5))
-        sound = spectra[first : first + windows] * np.maximum(frequency / 300, 0.05) ** tilt
+        heard, response = _shaken(spectra[first : first + windows], frequency, modes, mixing, tilt)
+        power = (np.abs(response) ** 2).sum(axis=1)
         clear = 10 ** (rng.uniform(*_CLEARNESS_DB) / 10)
-        power *= clear / max(float((power * np.abs(sound) ** 2).mean()), 1e-30)
+        louder = clear / max(float((np.abs(heard) ** 2).mean()), 1e-30)
         coded = rng.uniform() < (_CODED_BESIDE_FILMS if self._films else _CODED_SHARE)
         level = _falling(frequency, rng.uniform(*_CODED_FALL_DB) if coded else 0.0)
-        heard = np.sqrt(power / level) * sound
+        heard = (heard * np.sqrt(louder / level)).astype(np.complex64)
         beam = heard + _noise_spectra(size, windows, rng)
         if coded:
             beam += _coded_errors(heard, frequency, rng) * _noise_spectra(size, windows, rng)
-        return Example(
-            frequency, beam.astype(np.complex64), level, sound.astype(np.complex64), power, kind
-        )
+        return Example(frequency, beam.astype(np.complex64), level, heard, power * louder, kind)
+
+
+def _shaken(
+    spectra: Spectra, frequency: Floats, modes: Modes, mixing: Floats, tilt: float
+) -> tuple[Spectra, Spectra]:
+    """Let a sound shake an object: what a beam hears of it, and the response of the channels.
+
+    Every mode rings in time, over windows and their ends; what the beam makes of them it makes
+    window by window.
+
+    Parameters
+    ----------
+    spectra : ndarray, complex, (windows, F)
+        Of the sound.
+    frequency : ndarray, float64, (F,)
+    modes : Modes
+    mixing : ndarray, float64, (M, K)
+        What each channel sees of each mode.
+    tilt : float
+        Power of the frequency by which the sound is coloured.
+
+    Returns
+    -------
+    ndarray, complex, (windows, F)
+    ndarray, complex, (F, K)
+    """
+    stft = ShortTimeFourier(2 * (len(frequency) - 1), 4, "hann")
+    total = stft.hop * (len(spectra) + 1) - stft.length
+    fps = 2 * float(frequency[-1])
+    length = next_fast_len(total + int(_RINGS_S * fps), real=True)
+    fine = np.fft.rfftfreq(length, 1 / fps).astype(np.float64)
+    colour = np.maximum(fine / _USUAL_HZ, 0.05) ** tilt
+    sound = rfft(stft.inverse(spectra, total), length) * colour
+    moved = irfft(sound * modes.response(fine), length)[:, :total].T.astype(np.float32)
+    pieces = list(stft.pieces(lambda start, stop: moved[start:stop], total))
+    rings = np.concatenate(pieces)
+    response = modes.response(frequency.astype(np.float64)).T @ mixing
+    direction = response / np.maximum(np.linalg.norm(response, axis=1, keepdims=True), 1e-30)
+    loud = np.sqrt((np.abs(rings) ** 2).mean(axis=(0, 2)) / (np.abs(response) ** 2).sum(axis=1))
+    weighed = response * loud[:, None]
+    pattern = np.linalg.eigh((weighed.T @ weighed.conj()).real)[1][:, -1]
+    strongest = direction @ pattern
+    direction = direction * (strongest / np.maximum(np.abs(strongest), 1e-30)).conj()[:, None]
+    return np.einsum("fk,mk,wfm->wf", direction.conj(), mixing, rings, optimize=True), response
 
 
 def _falling(frequency: Floats, fall_db: float) -> Floats:

@@ -21,7 +21,7 @@ from visualmic.motion.spectra import ShortTimeFourier, Spectra, neighbours_mean
 CLEAR_DB = 20.0
 """Predicted ratio of signal to distortion, in dB, above which a sound is clear of noise."""
 
-STATISTICS = 12
+STATISTICS = 16
 CELL_FEATURES = 9
 # Parts of the beam's windows in the shortest, in which the mask works.
 FINEST = 4
@@ -29,27 +29,22 @@ FINEST = 4
 _MIDDLE_HZ, _TOP_HZ = 300.0, 500.0
 # Bounds of the Wiener gain, as the network takes it up from there.
 _LEAST_GAIN, _MOST_GAIN = 0.003, 0.99
-# Share of the strongest motion from which on the picture moves as a whole: objects that bend in one
-# mode without a node reach 0.96, rigid ones in much noise, or coded, fall to 0.98.
-_RIGID = 0.965
 # Neighbours, to each side, that a frequency stands out with, and how many looks of them are one.
 _STANDS_WITH, _ALIKE = 6, 1.5
-
-
-def is_rigid(beam: Beam) -> bool:
-    """Tell whether the object moves as a whole, and has no resonances to undo."""
-    return beam.whole > _RIGID
+# Distances, in frequencies, over which the turning of phases is looked at; and neighbours, to each
+# side, that are not others.
+_TURNS_OVER, _NEARBY = (1, 2), 7
 
 
 def statistics(
-    cells: Floats, frequency_hz: Floats, bias: float = 0.0, level: Floats | float = 1.0
+    spectra: Spectra, frequency_hz: Floats, bias: float = 0.0, level: Floats | float = 1.0
 ) -> tuple[NDArray[np.float32], Floats]:
     """Describe the whole recording at each frequency, for the network that knows responses.
 
     Parameters
     ----------
-    cells : ndarray, (windows, F)
-        Power of the beam, in unit noise.
+    spectra : ndarray, complex, (windows, F)
+        Of the beam, in unit noise; their phases are those of the sound behind the object.
     frequency_hz : ndarray, (F,)
     bias : float
         Power that noise adds by having been pointed at.
@@ -64,6 +59,7 @@ def statistics(
     ndarray, (F,)
         How well it is heard: the Wiener gain of the whole recording.
     """
+    cells = np.abs(spectra) ** 2
     mean = cells.mean(axis=0)
     snr = smooth_snr(mean, bias)
     heard = snr / (1 + snr)
@@ -89,8 +85,43 @@ def statistics(
         np.log1p(np.maximum(mean - 1, 0)) - usual,
         np.log(np.maximum(frequency_hz, 10.0) / _MIDDLE_HZ),
         np.full(len(usual), np.log(frequency_hz[-1] / _TOP_HZ)),
+        *lateness(spectra, heard),
     )
     return np.stack(columns, axis=1).astype(np.float32), heard
+
+
+def lateness(spectra: Spectra, heard: Floats) -> list[Floats]:
+    r"""How much later each frequency sounds than the others, as far as all rise and fall together.
+
+    In a window where a sound is at :math:`t`, the phase turns by :math:`-2 \pi t` a hertz. What
+    passed a resonance comes later by its group delay, while a voice's own colours ring far shorter.
+    So the turning at one frequency is set against that at all others, window by window.
+
+    Parameters
+    ----------
+    spectra : ndarray, complex, (windows, F)
+    heard : ndarray, float64, (F,)
+        How well each frequency is heard, from 0 to 1.
+
+    Returns
+    -------
+    list of ndarray, float64, (F,)
+        Real and imaginary part of the coherence of both, from -1 to 1, for each of the distances
+        over which the turning is looked at. The phase is the delay, in radians.
+    """
+    columns = []
+    for over in _TURNS_OVER:
+        turns = spectra[:, over:].astype(np.complex128) * spectra[:, :-over].conj()
+        turns /= np.maximum(np.abs(turns).mean(axis=0), 1e-12)
+        weighed = turns * (heard[over:] * heard[:-over])
+        sums = np.cumsum(np.pad(weighed, [(0, 0), (_NEARBY + 1, _NEARBY)]), axis=1)
+        nearby = sums[:, 2 * _NEARBY + 1 :] - sums[:, : -(2 * _NEARBY + 1)]
+        others = weighed.sum(axis=1, keepdims=True) - nearby
+        size = (np.abs(turns) ** 2).sum(axis=0) * (np.abs(others) ** 2).sum(axis=0)
+        alike = (turns * others.conj()).sum(axis=0) / np.sqrt(np.maximum(size, 1e-12))
+        alike = np.pad(alike, (0, over))
+        columns += [alike.real, alike.imag]
+    return columns
 
 
 def noise_colour(beam: Beam) -> Floats:

@@ -123,7 +123,7 @@ def _example(beam: Beam, frequency: Floats, sound: Floats, kind: str) -> Example
         frequency,
         spectra.astype(np.complex64),
         beam.level,
-        (caught / np.exp(log_power / 2)).astype(np.complex64),
+        caught.astype(np.complex64),
         np.exp(log_power) * beam.level,
         kind,
     )

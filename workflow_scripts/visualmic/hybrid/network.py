@@ -73,8 +73,8 @@ class Attention(nn.Module):
         each = width // self.heads
         three = self.inward(self.norm(hidden)).reshape(batch, bins, 3, self.heads, each)
         query, key, value = three.permute(2, 0, 3, 1, 4).unbind(0)
-        weight = torch.softmax(query @ key.transpose(2, 3) / each**0.5, dim=-1)
-        return self.outward((weight @ value).transpose(1, 2).reshape(batch, bins, width))
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value)
+        return self.outward(mixed.transpose(1, 2).reshape(batch, bins, width))
 
 
 class Mask(nn.Module):

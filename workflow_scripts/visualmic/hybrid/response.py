@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from visualmic.hybrid.features import CLEAR_DB, is_rigid, predicted_sdr_db, statistics
+from visualmic.hybrid.features import CLEAR_DB, predicted_sdr_db, statistics
 from visualmic.hybrid.weight_files import RESPONSE, WEIGHTS, network
 from visualmic.motion.beam import Beam, long_term_snr
 from visualmic.motion.modal_model import Expected
@@ -21,7 +21,7 @@ _LEAST_PART = 0.05
 _MOST_UNDONE = 3.0
 # SI-SDR, in dB, that what is expected must promise to gain; and the delays in samples that do not
 # count.
-_LEAST_GAINED_DB = 1.0
+_LEAST_GAINED_DB = 2.0
 _DELAYS = np.arange(-3.0, 3.1, 0.25)
 
 
@@ -43,8 +43,8 @@ def expect_response(beam: Beam, frequency_hz: Floats, folder: Path = WEIGHTS) ->
 
 def _response(beam: Beam, frequency_hz: Floats, folder: Path) -> tuple[Floats, Floats, Floats]:
     """Logarithms of the response's power and of its standard error, and what is heard: (F,)."""
-    cells = np.abs(beam.spectra) ** 2
-    told, heard = statistics(cells, frequency_hz, beam.bias, beam.level)
+    phase = beam.gain / np.maximum(np.abs(beam.gain), 1e-30)
+    told, heard = statistics(beam.spectra * phase, frequency_hz, beam.bias, beam.level)
     both = network(RESPONSE, folder).run(None, {"input": told[None]})
     log_power, log_spread = (one[0].astype(np.float64) for one in both)
     return log_power, log_spread, heard
@@ -64,7 +64,7 @@ def undo_response(beam: Beam, frequency_hz: Floats, folder: Path = WEIGHTS) -> B
     folder : path, optional
         Of the weights.
     """
-    if beam.modes is not None or is_rigid(beam):
+    if beam.modes is not None or beam.rigid:
         return beam
     snr, size = long_term_snr(beam), np.abs(beam.gain)
     if beam.lossy and predicted_sdr_db(snr, size**2 * beam.level) < CLEAR_DB:

@@ -110,7 +110,7 @@ def response_item(examples: Sequence[Example]) -> Item:
     told, weights = [], []
     for example in examples:
         frequency = example.frequency_hz
-        one, heard = statistics(np.abs(example.beam) ** 2, frequency, 0.0, example.level)
+        one, heard = statistics(example.beam, frequency, 0.0, example.level)
         within = (frequency >= _FROM_HZ) & (frequency < _BELOW_TOP * frequency[-1])
         told.append(one)
         weights.append(heard * within)
@@ -146,7 +146,7 @@ def mask_item(example: Example, rng: np.random.Generator) -> Item:
     )
     stft = ShortTimeFourier(2 * (len(frequency) - 1), 4, "hann")
     cells = cells_of(beam, frequency)
-    alone = stft.inverse((response / np.sqrt(example.level) * example.sound), cells.total)
+    alone = stft.inverse(example.heard, cells.total)
     shape = ((frequency >= 10) * np.sqrt(example.level) / undone)[::FINEST]
     target = spectra_of(cells.stft, alone) * shape
     size = max(float(np.sqrt((np.abs(target) ** 2).mean())), 1e-30)

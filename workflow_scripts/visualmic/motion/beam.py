@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from visualmic.motion.long_windows import see_in_long_windows
 from visualmic.motion.modal import identify_modes, refine_modes
 from visualmic.motion.modal_model import Expected, ModalModel, Seen
-from visualmic.motion.modal_posterior import sample_modes
+from visualmic.motion.modal_posterior import Posterior, sample_modes
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import (
     ShortTimeFourier,
@@ -27,9 +27,11 @@ _MOST_ERROR = 0.03
 
 # How many times the power of noise modes may leave, to be taken.
 _MOST_UNEXPLAINED = 1.45
-# The SI-SDR, in dB, that what the motion gives by itself must be predicted to have, to be kept; and
-# how much more of it other modes than those of the motion must promise.
-_CLEAR_DB, _LEAST_GAINED_DB = 12.0, 2.0
+# The SI-SDR, in dB, that what the motion gives by itself must be predicted to have, to be kept.
+_CLEAR_DB = 20.0
+# Share of the strongest motion from which on the picture moves as a whole: objects that bend in one
+# mode without a node reach 0.96, rigid ones in much noise, or coded, fall to 0.98.
+_RIGID = 0.965
 # Modes below which the motion alone does not tell them: many sets of two turn it alike.
 _FEWEST_MODES = 3
 
@@ -101,6 +103,11 @@ class Beam:
     bends: bool = False
     whole: float = 0.0
     lossy: bool = False
+
+    @property
+    def rigid(self) -> bool:
+        """Whether what moves does so as a whole."""
+        return self.whole > _RIGID
 
 
 # What is expected of the response of the object before its modes are looked for.
@@ -223,26 +230,22 @@ def _point(
     unmixing = None if modes is None else _inverse(modes.response(frequency))
     if expect is not None:
         pointed = plain()
-        posterior = sample_modes(
-            seen,
-            finer,
-            expect(pointed, frequency),
-            lowest_hz=modes_from_hz,
-            alone=alone,
-            most_unexplained=_MOST_UNEXPLAINED,
-        )
+        posterior = None
+        if not pointed.rigid:
+            posterior = sample_modes(
+                seen,
+                finer,
+                expect(pointed, frequency),
+                lowest_hz=modes_from_hz,
+                alone=alone,
+                most_unexplained=_MOST_UNEXPLAINED,
+            )
         if posterior is not None:
             loud = np.maximum(pointed.power - 1, 0) * (frequency >= modes_from_hz)
             usual = strongest.conj() * pointed.gain[:, None] if unmixing is None else unmixing
-            heard = loud / (1 + loud)
-            power = heard * loud * level
-            if posterior.clearness_db(usual, frequency, power) < _CLEAR_DB:
-                mean = posterior.unmixing(frequency, heard)
-                before, after = (
-                    posterior.clearness_db(one, frequency, power, level) for one in (usual, mean)
-                )
-                if after > before + (0.0 if modes is None else _LEAST_GAINED_DB):
-                    modes, unmixing = posterior.likeliest, mean
+            better = _better(posterior, usual, modes is not None, frequency, loud, level)
+            if better is not None:
+                modes, unmixing = posterior.likeliest, better
         if unmixing is None:
             return replace(pointed, bends=alone is not None)
     if unmixing is None:
@@ -255,6 +258,38 @@ def _point(
     before, after = ((loud * np.abs(one) ** 2).sum() for one in (beam.gain, gain))
     gain *= np.sqrt(before / max(after, 1e-30))
     return replace(beam, gain=gain, modes=modes, bends=True)
+
+
+def _better(
+    posterior: Posterior,
+    usual: Spectra,
+    told: bool,
+    frequency: Floats,
+    loud: Floats,
+    level: Floats,
+) -> Spectra | None:
+    """Give the filter (F, K) that all likely modes make, if it promises a better sound.
+
+    Parameters
+    ----------
+    posterior : Posterior
+    usual : ndarray, complex, (F, K)
+        Filter that the motion gives by itself.
+    told : bool
+        Whether that undoes modes, as far as the motion tells them.
+    frequency : ndarray, float64, (F,)
+    loud, level : ndarray, float64, (F,)
+        Power of the motion over the noise, and of the noise.
+    """
+    heard = loud / (1 + loud)
+    power = heard * loud * level
+    if posterior.clearness_db(usual, frequency, power) >= _CLEAR_DB:
+        return None
+    mean = posterior.unmixing(frequency, heard)
+    if told:
+        mean = posterior.joined(mean, usual, frequency, power)
+    before, after = (posterior.clearness_db(one, frequency, power, level) for one in (usual, mean))
+    return mean if after > before else None
 
 
 def _inverse(response: Spectra) -> Spectra:

@@ -59,6 +59,8 @@ _STEPS, _PLACES = 4000, 60
 # How much likelier than evidence has it an object is that follows the sound as it is, as a
 # logarithm: what was clear is left alone.
 _RIGID_ODDS = 1.5
+# How many times the error that the models themselves predict of their mean it has.
+_UNDERSTATED = 4.0
 # Delays, in samples, that a sound may have and be none the worse for.
 _DELAYS = np.linspace(-1, 1, 9)
 
@@ -106,6 +108,36 @@ class Posterior:
             alike = float((heard[:, None] * first * response.conj()).real.sum())
             total = total + weight * np.copysign(1.0, alike) * inverse
         return total
+
+    def joined(
+        self, unmixing: Spectra, other: Spectra, frequency_hz: Floats, power: Floats
+    ) -> Spectra:
+        """Give the mean of two filters that err for different reasons, the surer counting more.
+
+        Parameters
+        ----------
+        unmixing : ndarray, complex, (F, K)
+            Of :meth:`unmixing`.
+        other : ndarray, complex, (F, K)
+            At any gain, which may be negative.
+        frequency_hz : ndarray, float64, (F,)
+        power : ndarray, float64, (F,)
+            Of the motion, without its noise.
+
+        Returns
+        -------
+        ndarray, complex, (F, K)
+        """
+        own, others = (
+            10 ** (-self.clearness_db(one, frequency_hz, power) / 10) for one in (unmixing, other)
+        )
+        share = min(_UNDERSTATED * own / (_UNDERSTATED * own + others), 0.5)
+        response = self.likeliest.response(frequency_hz)
+        sound = power / (np.abs(response) ** 2).sum(axis=1)
+        one, two = ((each * response).sum(axis=1) for each in (unmixing, other))
+        alike = float((sound * (one * two.conj()).real).sum())
+        size = float((sound * np.abs(two) ** 2).sum())
+        return np.asarray((1 - share) * unmixing + share * alike / max(size, 1e-30) * other)
 
     def clearness_db(
         self, unmixing: Spectra, frequency_hz: Floats, power: Floats, noise: Floats | None = None
