@@ -34,7 +34,7 @@ from visualmic.hybrid.training import (
 from visualmic.hybrid.weight_files import FACTS, MASK, RESPONSE, WEIGHTS
 from visualmic.motion.beam import Beam
 from visualmic.motion.methods import recover
-from visualmic.motion.noise_suppression import as_beam, spectra_of
+from visualmic.motion.noise_suppression import as_beam, spectra_of, turns
 from visualmic.motion.spectra import ShortTimeFourier
 from visualmic.motion.wiener import WienerSettings, wiener_gain
 from visualmic.simulate.scene import Scene
@@ -134,9 +134,7 @@ def test_an_untrained_network_expects_a_flat_response(tmp_path: Path) -> None:
 def test_onnx_gives_the_numbers_of_pytorch(windows: int, bins: int, random_network) -> None:
     networks, folder = random_network
     beam, frequency = beam_of(windows, bins), np.arange(bins) * 4.3
-    told, _ = statistics(
-        beam.spectra * beam.gain / np.abs(beam.gain), frequency, beam.bias, beam.level
-    )
+    told, _ = statistics(beam.spectra * turns(beam), frequency, beam.bias, beam.level)
     cells = cells_of(beam, frequency)
     with torch.no_grad():
         log_power = networks[RESPONSE_PART](torch.from_numpy(told[None]))[0][0].numpy()
@@ -263,6 +261,9 @@ def test_clear_tones_lower_than_any_that_it_was_taught_with_are_left_alone(rando
         # A window's main lobe reaches a few bins farther.
         assert (changed[frequency < 20].max() < 5e-3) == same
         assert changed[frequency > 70].max() > 0.01
+        # In what is clear the mask brings nothing back, in no window and at no frequency.
+        louder = np.abs(heard) > 1.1 * np.abs(plain) + 0.01 * np.abs(plain).max()
+        assert (louder.mean() < 1e-3) == same
 
 
 def test_a_clear_tone_keeps_what_of_it_leaks_to_higher_frequencies() -> None:

@@ -44,7 +44,7 @@ def statistics(
     Parameters
     ----------
     spectra : ndarray, complex, (windows, F)
-        Of the beam, in unit noise; their phases are those of the sound behind the object.
+        Of the beam, in unit noise; their phases are those of the strongest motion.
     frequency_hz : ndarray, (F,)
     bias : float
         Power that noise adds by having been pointed at.

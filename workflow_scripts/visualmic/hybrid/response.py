@@ -9,6 +9,7 @@ from visualmic.hybrid.features import CLEAR_DB, predicted_sdr_db, statistics
 from visualmic.hybrid.weight_files import RESPONSE, WEIGHTS, network
 from visualmic.motion.beam import Beam, long_term_snr
 from visualmic.motion.modal_model import Expected
+from visualmic.motion.noise_suppression import turns
 from visualmic.motion.reference import Floats
 from visualmic.motion.spectra import Spectra
 
@@ -43,8 +44,7 @@ def expect_response(beam: Beam, frequency_hz: Floats, folder: Path = WEIGHTS) ->
 
 def _response(beam: Beam, frequency_hz: Floats, folder: Path) -> tuple[Floats, Floats, Floats]:
     """Logarithms of the response's power and of its standard error, and what is heard: (F,)."""
-    phase = beam.gain / np.maximum(np.abs(beam.gain), 1e-30)
-    told, heard = statistics(beam.spectra * phase, frequency_hz, beam.bias, beam.level)
+    told, heard = statistics(beam.spectra * turns(beam), frequency_hz, beam.bias, beam.level)
     both = network(RESPONSE, folder).run(None, {"input": told[None]})
     log_power, log_spread = (one[0].astype(np.float64) for one in both)
     return log_power, log_spread, heard

@@ -59,7 +59,7 @@ _STEPS, _PLACES = 4000, 60
 # How much likelier than evidence has it an object is that follows the sound as it is, as a
 # logarithm: what was clear is left alone.
 _RIGID_ODDS = 1.5
-# How many times the error that the models themselves predict of their mean it has.
+# How many times the error that the models themselves predict of their mean it is taken to have.
 _UNDERSTATED = 4.0
 # Delays, in samples, that a sound may have and be none the worse for.
 _DELAYS = np.linspace(-1, 1, 9)
