@@ -21,7 +21,7 @@ from visualmic.motion.modal_model import Expected, ModalModel
 from visualmic.motion.modal_posterior import Posterior
 from visualmic.motion.recovery import Recovery
 from visualmic.motion.signals import MotionSignals
-from visualmic.motion.spectra import Rows, ShortTimeFourier, highpass
+from visualmic.motion.spectra import Rows, ShortTimeFourier, Spectra, highpass
 
 FPS = 2200.0
 
@@ -204,6 +204,14 @@ def test_other_modes_are_taken_where_they_promise_more_and_the_object_bends(
     def expect(beam: Beam, frequency_hz: NDArray[np.float64]) -> Expected:
         return Expected(np.zeros(len(frequency_hz)), np.ones(len(frequency_hz)))
 
+    joined: list[Spectra] = []
+
+    def join(_: Posterior, mean: Spectra, usual: Spectra, *__: object) -> Spectra:
+        joined.append(usual)
+        return mean
+
+    monkeypatch.setattr(Posterior, "joined", join)
+
     def takes_other(promise_db: float, clear_db: float = 5.0, rigid: bool = False) -> bool:
         foretold = iter([5.0, 5.0 + promise_db])
 
@@ -216,6 +224,8 @@ def test_other_modes_are_taken_where_they_promise_more_and_the_object_bends(
         return modes is other
 
     assert takes_other(0.5)
+    # What the motion tells has a part in it.
+    assert len(joined) == told
     assert not takes_other(-0.5)
     assert not takes_other(0.5, clear_db=25.0)
     assert not takes_other(0.5, rigid=True)
